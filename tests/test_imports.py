@@ -29,8 +29,9 @@ ALLOWED: dict[str, set[str]] = {
     "train": RUNNING | {"data"},
     "explain": RUNNING,
     "formats": RUNNING,
-    "cli": RUNNING | {"data", "train", "explain", "formats", "pellucid"},
-    "__init__": RUNNING | {"data", "train", "explain", "formats"},
+    "lessons": RUNNING | {"explain"},
+    "cli": RUNNING | {"data", "train", "explain", "formats", "lessons", "pellucid"},
+    "__init__": RUNNING | {"data", "train", "explain", "formats", "lessons"},
     "__main__": {"cli"},
 }
 

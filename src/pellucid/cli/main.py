@@ -1,0 +1,195 @@
+"""The `pellucid` command: finds the subcommand, runs it, turns every error into a message and an exit code.
+
+Subcommands are imported when they are called, so that `pellucid --help` answers at once.
+"""
+
+import difflib
+import errno
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, cast
+
+import click
+
+from pellucid.errors import PellucidError
+
+# command: what the overview says about it; each lives in pellucid/cli/<command>.py as `command`
+COMMANDS = {
+    "train": "Train a model on a data set and write a run folder.",
+    "eval": "Measure a trained model on a split of its data.",
+    "predict": "Classify image files or folders with a trained model.",
+    "summary": "List a model's layers: shapes, parameters, multiply-adds.",
+    "derive": "Print a layer's equation and the gradients derived from it.",
+    "explain": "Open one number, forward or backward, into its arithmetic.",
+    "models": "List the models that can be trained.",
+    "data": "List the data sets and where they are; describe one.",
+    "doctor": "Report the machine, the installation and what runs here.",
+}
+
+EPILOG = """Exit codes: 0 ok, 2 usage or configuration, 3 data, 4 diverged, 5 resources, 6 a required
+check failed, 7 a missing extra, 130 interrupted. Results go to stdout, messages to stderr. NO_COLOR is
+honoured. PELLUCID_DEBUG=1 shows the traceback of an error."""
+
+# The system refused: disk full or read-only, over quota, not permitted, too many open files, no memory.
+REFUSALS = {
+    errno.ENOSPC,
+    errno.EROFS,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+    errno.EIO,
+}
+
+INTERRUPTED = 130
+
+
+class LazyGroup(click.Group):
+    """A group that imports a subcommand only when it is called, and suggests the one that was meant."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands, in the order of a person's work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        return cast(click.Command, importlib.import_module(f"pellucid.cli.{cmd_name}").command)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command of the first argument; raise with a suggestion if there is none."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            close = difflib.get_close_matches(name, COMMANDS, n=1)
+            hint = f"Did you mean '{close[0]}'?" if close else f"There are: {', '.join(COMMANDS)}."
+            raise click.UsageError(f"there is no command '{name}'. {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the overview from the table, without importing the commands."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+def installed_version() -> str:
+    """The version of the installed distribution; says so when the sources run without an installation."""
+    try:
+        return version("pellucid")
+    except PackageNotFoundError:
+        return "(running from sources, not installed)"
+
+
+def print_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
+    """Print the version and leave, when --version was given."""
+    if asked and not ctx.resilient_parsing:
+        click.echo(f"pellucid {installed_version()}")
+        ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=print_version,
+    help="Print the version.",
+)
+@click.pass_context
+def pellucid(context: click.Context) -> None:
+    """Convolutional neural networks you can see through."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+def complain(message: str) -> None:
+    """Print an error for people, on stderr."""
+    print(f"pellucid: error: {message}", file=sys.stderr)
+
+
+def usage_message(error: click.ClickException) -> str:
+    """Click's complaint in our form, with the command whose help explains more."""
+    message = error.format_message()
+    message = message[:1].lower() + message[1:]
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "pellucid"
+    return f"{message}\nTry '{path} --help'."
+
+
+def system_message(error: OSError) -> tuple[str, int]:
+    """What the system refused, and the exit code: 5 for resources, 3 for missing or wrong files."""
+    where = f"{error.filename}: " if error.filename else ""
+    what = error.strerror or str(error)
+    return f"{where}{what}.", 5 if error.errno in REFUSALS else 3
+
+
+def report(error: BaseException) -> int:
+    """Print one message for an error and give the exit code that belongs to it."""
+    if isinstance(error, PellucidError):
+        complain(str(error))
+        return error.exit_code
+    if isinstance(error, click.ClickException):
+        complain(usage_message(error))
+        return 2
+    if isinstance(error, KeyboardInterrupt | click.Abort | EOFError):
+        print(f"pellucid: {error}" if str(error) else "pellucid: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    if isinstance(error, MemoryError):
+        complain(f"not enough memory. {error}".rstrip() + " Use a smaller --batch-size or a smaller model.")
+        return 5
+    if isinstance(error, OSError):
+        message, code = system_message(error)
+        complain(message)
+        return code
+    complain(
+        f"{type(error).__name__}: {error}\nThis is a mistake in Pellucid, not in what you asked. "
+        "PELLUCID_DEBUG=1 shows where it happened; please report it."
+    )
+    return 1
+
+
+def quietly_closed() -> int:
+    """The reader of our output has left (as in `pellucid models | head -1`): say nothing, also at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def guarded(run: Callable[[], Any]) -> int:
+    """Run a command; its exit code, with errors printed (or raised, with PELLUCID_DEBUG=1)."""
+    try:
+        result = run()
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except BrokenPipeError:
+        return quietly_closed()
+    except click.exceptions.Exit as leaving:
+        return leaving.exit_code
+    except (Exception, KeyboardInterrupt) as error:
+        if os.environ.get("PELLUCID_DEBUG") == "1" and not isinstance(error, click.ClickException):
+            raise
+        return report(error)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave with its exit code."""
+
+    def run() -> Any:
+        context = pellucid.make_context("pellucid", list(sys.argv[1:] if arguments is None else arguments))
+        with context:
+            return pellucid.invoke(context)
+
+    sys.exit(guarded(run))
