@@ -1,0 +1,107 @@
+"""Inputs, parameters and output gradients for a case of the table: always the same ones for the same case."""
+
+from dataclasses import dataclass
+from functools import cache
+from math import lcm, prod
+
+import numpy as np
+
+from tests.cases import Case
+from tests.oracles.layers import answer, parameter_shapes
+from tests.oracles.pool import windows
+from tests.oracles.result import Array, Result
+
+INTEGER_KINDS = ("conv2d", "max_pool2d", "avg_pool2d", "global_avg_pool2d", "linear", "relu", "flatten")
+"""Layers that give whole numbers for whole numbers, whatever their arguments."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Everything a layer is given; all numbers are exact in float32, so both precisions start alike."""
+
+    x: Array
+    parameters: dict[str, Array]
+    dy: Array
+
+
+def separated(generator: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """Distinct numbers between 0.1 and 1 in size: no two close together, none close to 0, the first positive.
+
+    A small step then changes neither which element is the maximum nor the sign of any element.
+    """
+    count = prod(shape)
+    sizes = 0.1 + 0.9 * (1 + generator.permutation(count)) / count
+    signs = generator.choice([-1.0, 1.0], count)
+    signs[0] = 1.0
+    return (sizes * signs).astype(np.float32).astype(np.float64).reshape(shape)
+
+
+def integers(generator: np.random.Generator, shape: tuple[int, ...], zeros: bool) -> Array:
+    """Small whole numbers, with many ties, the first one positive; zeros among them if wanted."""
+    values = [-3, -2, -1, 0, 1, 2, 3] if zeros else [-2, -1, 1, 2, 3]
+    chosen = generator.choice(values, prod(shape)).astype(np.float64)
+    chosen[0] = 3.0
+    return chosen.reshape(shape)
+
+
+@cache
+def real_inputs(case: Case) -> Inputs:
+    """Inputs at which every layer is differentiable."""
+    generator = np.random.default_rng(case.seed)
+    x = separated(generator, case.x_shape)
+    parameters = {
+        name: separated(generator, shape) for name, shape in parameter_shapes(case.kind, case.options).items()
+    }
+    y_shape = answer(case.kind, case.options, x, parameters).y.shape
+    return Inputs(x, parameters, separated(generator, y_shape))
+
+
+@cache
+def integer_inputs(case: Case) -> Inputs:
+    """Inputs for which every sum, product and mean that the layer forms is a whole number."""
+    generator = np.random.default_rng(case.seed)
+    scale = common_count(case)
+    x = scale * integers(generator, case.x_shape, zeros=True)
+    parameters = {
+        name: integers(generator, shape, zeros=False)
+        for name, shape in parameter_shapes(case.kind, case.options).items()
+    }
+    y_shape = answer(case.kind, case.options, x, parameters).y.shape
+    return Inputs(x, parameters, scale * integers(generator, y_shape, zeros=False))
+
+
+@cache
+def real_answer(case: Case) -> Result:
+    """What plain loops give for `real_inputs`."""
+    given = real_inputs(case)
+    return answer(case.kind, case.options, given.x, given.parameters, given.dy)
+
+
+@cache
+def integer_answer(case: Case) -> Result:
+    """What plain loops give for `integer_inputs`, exactly."""
+    given = integer_inputs(case)
+    return answer(case.kind, case.options, given.x, given.parameters, given.dy)
+
+
+def is_exact(case: Case) -> bool:
+    """Whether whole numbers give exact results: no exponentials, no fractions but powers of two."""
+    options = case.options
+    if case.kind == "leaky_relu":
+        return float(options["negative_slope"] * 4).is_integer()
+    if case.kind == "fixed_filter2d":
+        return all(float(value * 16).is_integer() for row in options["kernel"] for value in row)
+    return case.kind in INTEGER_KINDS
+
+
+def common_count(case: Case) -> int:
+    """A number that every mean in the case divides by without remainder."""
+    if case.kind == "global_avg_pool2d":
+        return prod(case.shape[1:])
+    if case.kind != "avg_pool2d":
+        return 1
+    options = case.options
+    names = ("kernel_size", "stride", "padding", "ceil_mode")
+    grid = windows((case.shape[1], case.shape[2]), **{name: options[name] for name in names})
+    inside = options["count_include_pad"]
+    return lcm(*(w.padded_count if inside else len(w.inside) for row in grid for w in row))

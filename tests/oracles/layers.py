@@ -1,0 +1,63 @@
+"""Which oracle answers for which kind of layer, under one signature."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from tests.oracles import activation, conv, dense, pool
+from tests.oracles.result import Array, Result
+from tests.oracles.windows import pair
+
+ACTIVATIONS: dict[str, Callable[..., Result]] = {
+    "relu": activation.relu,
+    "leaky_relu": activation.leaky_relu,
+    "sigmoid": activation.sigmoid,
+    "tanh": activation.tanh,
+    "scaled_tanh": activation.scaled_tanh,
+    "softmax": activation.softmax,
+    "log_softmax": activation.log_softmax,
+}
+PLAIN: dict[str, Callable[..., Result]] = {
+    **ACTIVATIONS,
+    "max_pool2d": pool.max_pool2d,
+    "avg_pool2d": pool.avg_pool2d,
+    "global_avg_pool2d": pool.global_avg_pool2d,
+    "flatten": dense.flatten,
+}
+
+
+def parameter_shapes(kind: str, options: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of a layer's parameters, as PyTorch has them."""
+    if kind == "conv2d":
+        depth = options["in_channels"] // options["groups"]
+        shapes: dict[str, tuple[int, ...]] = {
+            "weight": (options["out_channels"], depth, *pair(options["kernel_size"])),
+            "bias": (options["out_channels"],),
+        }
+    elif kind == "linear":
+        shapes = {
+            "weight": (options["out_features"], options["in_features"]),
+            "bias": (options["out_features"],),
+        }
+    else:
+        return {}
+    if not options["bias"]:
+        del shapes["bias"]
+    return shapes
+
+
+def answer(
+    kind: str, options: Mapping[str, Any], x: Array, parameters: Mapping[str, Array], dy: Array | None = None
+) -> Result:
+    """A layer's output and gradients by plain loops; without `dy` the output gradient is all ones."""
+    if kind == "conv2d":
+        names = ("stride", "padding", "dilation", "groups", "flip")
+        movement = {name: options[name] for name in names}
+        return conv.conv2d(x, parameters["weight"], parameters.get("bias"), dy, **movement)
+    if kind == "linear":
+        return dense.linear(x, parameters["weight"], parameters.get("bias"), dy)
+    if kind == "fixed_filter2d":
+        kernel = np.array(options["kernel"], dtype=np.float64)
+        return conv.fixed_filter2d(x, kernel, dy, stride=options["stride"], padding=options["padding"])
+    return PLAIN[kind](x, dy, **options)
