@@ -6,7 +6,18 @@
 
 from pellucid.notation.equation import Equation
 from pellucid.notation.expression import Access, Expression, bracket, max_over, sum_over
-from pellucid.notation.functions import constant, exp, log, maximum, sigmoid, sqrt, tanh, uniform
+from pellucid.notation.functions import (
+    constant,
+    exp,
+    expm1,
+    log,
+    maximum,
+    minimum,
+    sigmoid,
+    sqrt,
+    tanh,
+    uniform,
+)
 from pellucid.notation.index import Affine, Index, indices
 from pellucid.notation.program import Program
 from pellucid.notation.tensor import Tensor, constant_tensor
@@ -23,10 +34,12 @@ __all__ = [
     "constant",
     "constant_tensor",
     "exp",
+    "expm1",
     "indices",
     "log",
     "max_over",
     "maximum",
+    "minimum",
     "sigmoid",
     "sqrt",
     "sum_over",

@@ -26,13 +26,19 @@ def _maximum(args: tuple[Expression, ...], value: Expression) -> tuple[Expressio
     return bracket(args[0], ">", args[1]), bracket(args[0], "<=", args[1])
 
 
+def _minimum(args: tuple[Expression, ...], value: Expression) -> tuple[Expression, Expression]:
+    return bracket(args[0], "<=", args[1]), bracket(args[0], ">", args[1])
+
+
 FUNCTIONS: dict[str, Function] = {
     "exp": Function(1, lambda a, y: (y,), r"\exp"),
     "log": Function(1, lambda a, y: (Const(1) / a[0],), r"\log"),
     "sqrt": Function(1, lambda a, y: (Const(0.5) / y,), r"\sqrt"),
     "tanh": Function(1, lambda a, y: (Const(1) - y * y,), r"\tanh"),
     "sigmoid": Function(1, lambda a, y: (y * (Const(1) - y),), r"\sigma"),
+    "expm1": Function(1, lambda a, y: (y + Const(1),), r"\operatorname{expm1}"),
     "maximum": Function(2, _maximum, r"\max"),
+    "minimum": Function(2, _minimum, r"\min"),
     # A constant to the derivation: the maximum subtracted in a softmax changes rounding, not the value.
     "constant": Function(1, lambda a, y: (None,), ""),
     # uniform(seed, stream, step, position): see pellucid.notation.random.
@@ -48,6 +54,11 @@ def exp(x: Expression) -> Expression:
 def log(x: Expression) -> Expression:
     """The natural logarithm."""
     return Call("log", (x,))
+
+
+def expm1(x: Expression) -> Expression:
+    """exp(x) - 1, exact where x is near 0."""
+    return Call("expm1", (x,))
 
 
 def sqrt(x: Expression) -> Expression:
@@ -68,6 +79,11 @@ def sigmoid(x: Expression) -> Expression:
 def maximum(x: Expression, y: Expression | float) -> Expression:
     """The larger of two values; where they are equal the gradient goes to the second."""
     return Call("maximum", (x, Expression.of(y)))
+
+
+def minimum(x: Expression, y: Expression | float) -> Expression:
+    """The smaller of two values; where they are equal the gradient goes to the first."""
+    return Call("minimum", (x, Expression.of(y)))
 
 
 def constant(x: Expression) -> Expression:

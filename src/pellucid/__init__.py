@@ -1,0 +1,41 @@
+"""Pellucid: convolutional neural networks you can see through.
+
+Every layer is one equation in index notation; its gradient, its reference value, its machine code and its
+explanation are derived from that equation.
+
+    import pellucid as pc
+
+    model = pc.models.create("lenet5")
+    y = pc.predict(model, images)
+"""
+
+from pellucid import data, engines, errors, initializers, layers, losses, models, notation, optim
+from pellucid.execution import Inference, compile, loss_and_gradient, predict, vjp
+from pellucid.layers import Layer, Parameter
+from pellucid.models import Graph, Sequential
+from pellucid.training import TrainingStep, compile_training
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Graph",
+    "Inference",
+    "Layer",
+    "Parameter",
+    "Sequential",
+    "TrainingStep",
+    "compile",
+    "compile_training",
+    "data",
+    "engines",
+    "errors",
+    "initializers",
+    "layers",
+    "losses",
+    "loss_and_gradient",
+    "models",
+    "notation",
+    "optim",
+    "predict",
+    "vjp",
+]

@@ -1,0 +1,36 @@
+"""What every engine offers: a program goes in, something that runs comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from pellucid.notation import Program
+
+Array = npt.NDArray[np.generic]
+
+
+class Executable(Protocol):
+    """A program made ready to run."""
+
+    def run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        """Compute the outputs from the given tensors, all by name.
+
+        The arrays have the shapes of their tensors; float tensors the executable's dtype, integer tensors int64.
+        State that the program updates is overwritten in its array. The outputs are new arrays.
+        """
+
+    def close(self) -> None:
+        """Give back memory and threads; a closed executable cannot run."""
+
+
+class Engine(Protocol):
+    """A way to run programs."""
+
+    name: str
+
+    def compile(self, program: Program, *, dtype: str = "float32", threads: int | None = None) -> Executable:
+        """Make a program ready to run; a dtype the engine does not compute in is a UsageError."""

@@ -1,0 +1,1 @@
+"""The reference engine: every equation evaluated as whole arrays."""

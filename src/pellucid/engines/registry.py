@@ -1,0 +1,20 @@
+"""The engines by name."""
+
+from __future__ import annotations
+
+from pellucid.engines.base import Engine
+from pellucid.errors import UsageError
+
+
+def names() -> tuple[str, ...]:
+    """The names that `engine=` accepts."""
+    return ("numpy",)
+
+
+def get(name: str) -> Engine:
+    """The engine of that name; UsageError if there is none."""
+    if name == "numpy":
+        from pellucid.engines.numpy.executable import NumpyEngine
+
+        return NumpyEngine()
+    raise UsageError(f"unknown engine {name!r}: choose one of {', '.join(names())}")

@@ -1,0 +1,211 @@
+"""Bringing a model's program and an engine together: compile, predict, differentiate, train."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pellucid import engines, losses
+from pellucid.engines.base import Executable
+from pellucid.errors import ShapeError, UsageError
+from pellucid.layers.base import Layer, Randomness
+from pellucid.losses import Loss
+from pellucid.notation import Program, Tensor
+from pellucid.notation.derive import derive
+
+Values = npt.NDArray[Any]
+
+PREDICTION_BATCH = 128
+"""How many images `predict` takes at once."""
+
+
+def floats(dtype: str) -> np.dtype[Any]:
+    """The dtype of float tensors; UsageError unless float32 or float64."""
+    if dtype not in ("float32", "float64"):
+        raise UsageError(f"dtype must be float32 or float64; got {dtype!r}")
+    return np.dtype(dtype)
+
+
+def parameter_arrays(layer: Layer, dtype: np.dtype[Any], given: Mapping[str, Values] | None = None) -> dict[str, Values]:
+    """A layer's parameters and states as an executable takes them: by tensor name, contiguous copies."""
+    values = {**layer.parameters, **layer.states, **(given or {})}
+    unknown = [name for name in values if name not in layer.tensors()]
+    if unknown:
+        raise ShapeError(f"the model has no parameter {unknown[0]!r}; it has {', '.join(layer.tensors())}")
+    for name, tensor in layer.tensors().items():
+        if tuple(values[name].shape) != tensor.extents:
+            raise ShapeError(f"{name} has the shape {values[name].shape}; it must be {tensor.extents}")
+    return {tensor.name: np.array(values[name], dtype, order="C") for name, tensor in layer.tensors().items()}
+
+
+def name_parameters(layer: Layer) -> None:
+    """A layer by itself names its tensors after its attributes; a model has named them by their paths."""
+    for name, tensor in layer.tensors().items():
+        tensor.name = name
+
+
+def batch(x: Values, dtype: np.dtype[Any]) -> Values:
+    """Images as an executable takes them; ShapeError for something that is no batch."""
+    x = np.asarray(x)
+    if x.ndim < 2 or x.shape[0] < 1 or x.dtype.kind not in "fiub":
+        raise ShapeError(f"expects a batch (N, ...) of at least one example with numbers; got {x.dtype} of shape {x.shape}")
+    return np.ascontiguousarray(x, dtype)
+
+
+class Inference:
+    """A model compiled for prediction; call it with images (n, C, H, W), n up to the batch size it was made for."""
+
+    def __init__(
+        self, model: Layer, batch_size: int, input_shape: tuple[int, ...], engine: str, dtype: str, threads: int | None
+    ) -> None:
+        self.model, self.batch_size, self.input_shape = model, batch_size, tuple(input_shape)
+        self._engine, self._dtype, self._threads = engines.get(engine), dtype, threads
+        self._executables: dict[int, tuple[Executable, str]] = {}
+        self.update()
+        self._executable(batch_size)
+
+    def update(self) -> None:
+        """Take over the model's parameters as they are now."""
+        name_parameters(self.model)
+        self._arrays = parameter_arrays(self.model, floats(self._dtype))
+
+    def _executable(self, size: int) -> tuple[Executable, str]:
+        if size not in self._executables:
+            x = Tensor("X", (size, *self.input_shape), role="input", name="input")
+            y = self.model.build((x,), "", None)
+            program = Program.of([y])
+            executable = self._engine.compile(program, dtype=self._dtype, threads=self._threads)
+            self._executables[size] = (executable, y.name)
+        return self._executables[size]
+
+    def __call__(self, x: Values) -> Values:
+        """The model's output for images (n, C, H, W); ShapeError when they do not fit."""
+        x = batch(x, floats(self._dtype))
+        if x.shape[1:] != self.input_shape or len(x) > self.batch_size:
+            raise ShapeError(
+                f"compiled for up to {self.batch_size} images of shape {self.input_shape}; got {x.shape}"
+            )
+        executable, output = self._executable(len(x))
+        return executable.run({**self._arrays, "input": x})[output]
+
+    def close(self) -> None:
+        """Give back memory and threads."""
+        for executable, _ in self._executables.values():
+            executable.close()
+        self._executables.clear()
+
+
+def compile(
+    model: Layer,
+    batch_size: int,
+    input_shape: tuple[int, ...],
+    engine: str = "numpy",
+    *,
+    dtype: str = "float32",
+    threads: int | None = None,
+) -> Inference:
+    """Compile a model for prediction.
+
+    `input_shape` is (C, H, W). The result is called with up to `batch_size` images and returns the model's output;
+    it keeps the parameters it was compiled with until `update()`.
+
+    Raises ShapeError when the shape does not fit the model, UsageError for an unknown engine.
+    """
+    if batch_size < 1:
+        raise UsageError(f"batch_size must be at least 1; got {batch_size}")
+    return Inference(model, batch_size, input_shape, engine, dtype, threads)
+
+
+def predict(model: Layer, x: Values, *, engine: str = "numpy", dtype: str = "float32") -> Values:
+    """The model's output for images (N, C, H, W), in batches, as at inference.
+
+    Raises ShapeError when the images do not fit the model.
+    """
+    x = batch(x, floats(dtype))
+    infer = compile(model, min(len(x), PREDICTION_BATCH), x.shape[1:], engine, dtype=dtype)
+    try:
+        parts = [infer(x[k : k + infer.batch_size]) for k in range(0, len(x), infer.batch_size)]
+    finally:
+        infer.close()
+    return np.concatenate(parts)
+
+
+def vjp(
+    model: Layer,
+    x: Values,
+    dy: Values | None = None,
+    *,
+    engine: str = "numpy",
+    dtype: str = "float32",
+    training: bool = False,
+    parameters: Mapping[str, Values] | None = None,
+    seed: int = 0,
+    step: int = 0,
+) -> tuple[Values, Values, dict[str, Values]]:
+    """A model's output, and the gradients by its input and its parameters for the incoming gradient `dy`.
+
+    `dy` has the output's shape (all ones if not given). With `training` the layers behave as while training, their
+    random numbers those of the given seed and step. `parameters` replaces the model's own values, by name.
+    Returns y, dx, and the parameters' gradients by name.
+
+    Raises ShapeError when x, dy or a parameter does not fit.
+    """
+    real = floats(dtype)
+    x = batch(x, real)
+    name_parameters(model)
+    tensor = Tensor("X", x.shape, role="input", name="input")
+    random = Randomness() if training else None
+    y = model.build((tensor,), "", random)
+    if y is tensor:
+        raise UsageError("the model returns its input unchanged: there is nothing to differentiate")
+    seed_in = Tensor("dY", y.extents, role="input", name="incoming gradient")
+    dy = np.ones(y.extents, real) if dy is None else np.ascontiguousarray(dy, real)
+    if dy.shape != y.extents:
+        raise ShapeError(f"dy must have the output's shape {y.extents}; got {dy.shape}")
+    own = {n: t for n, t in model.tensors().items() if t.role == "parameter"}
+    gradients = derive({y: seed_in}, [tensor, *own.values()])
+    program = Program.of([y, *gradients.values()])
+    arrays = {**parameter_arrays(model, real, parameters), "input": x, seed_in.name: dy}
+    arrays |= {"random.seed": np.array(seed), "random.step": np.array(step)}
+    executable = engines.get(engine).compile(program, dtype=dtype)
+    try:
+        out = executable.run(arrays)
+    finally:
+        executable.close()
+    wanted = {name: gradients[t] for name, t in own.items()}
+    return out[y.name], _by_tensor(out, arrays, gradients[tensor]), {n: _by_tensor(out, arrays, g) for n, g in wanted.items()}
+
+
+def _by_tensor(out: Mapping[str, Values], arrays: Mapping[str, Values], tensor: Tensor) -> Values:
+    return out[tensor.name] if tensor.name in out else arrays[tensor.name]
+
+
+def loss_and_gradient(
+    loss: str | Loss, output: Values, target: Values, *, engine: str = "numpy", dtype: str = "float32"
+) -> tuple[float, Values]:
+    """A loss's value, and its gradient by the model's output.
+
+    Raises ShapeError and DataError for targets that do not fit.
+    """
+    real = floats(dtype)
+    chosen = losses.get(loss)
+    output, target = batch(output, real), np.asarray(target)
+    z = Tensor("Z", output.shape, role="input", name="output")
+    t = chosen.target(z, target)
+    value = chosen.forward(z, t)
+    gradient = derive({value: None}, [z])[z]
+    program = Program.of([value, gradient])
+    executable = engines.get(engine).compile(program, dtype=dtype)
+    try:
+        out = executable.run({"output": output, "target": target_array(t, target, real)})
+    finally:
+        executable.close()
+    return float(out[value.name]), out[gradient.name]
+
+
+def target_array(tensor: Tensor, target: Values, real: np.dtype[Any]) -> Values:
+    """Targets as an executable takes them."""
+    return np.ascontiguousarray(target, np.int64 if tensor.kind == "int" else real)

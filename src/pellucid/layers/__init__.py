@@ -1,0 +1,44 @@
+"""Layers: each is its equation; the gradient and the machine code are derived from it."""
+
+from pellucid.layers import filters
+from pellucid.layers.activation import Activation, LeakyReLU, LogSoftmax, ReLU, ScaledTanh, Sigmoid, Softmax, Tanh
+from pellucid.layers.base import Layer, Parameter, Randomness, State
+from pellucid.layers.conv import Conv2d
+from pellucid.layers.dropout import Dropout
+from pellucid.layers.filters import FixedFilter2d
+from pellucid.layers.linear import Flatten, Linear
+from pellucid.layers.pool import AvgPool2d, GlobalAvgPool2d, MaxPool2d
+
+__all__ = [
+    "Activation",
+    "AvgPool2d",
+    "Conv2d",
+    "Dropout",
+    "FixedFilter2d",
+    "Flatten",
+    "GlobalAvgPool2d",
+    "Layer",
+    "LeakyReLU",
+    "Linear",
+    "LogSoftmax",
+    "MaxPool2d",
+    "Parameter",
+    "Randomness",
+    "ReLU",
+    "ScaledTanh",
+    "Sigmoid",
+    "Softmax",
+    "State",
+    "Tanh",
+    "by_name",
+    "filters",
+]
+
+
+def by_name() -> dict[str, type[Layer]]:
+    """The built-in layers by their lower-case names, as the command line uses them."""
+    found = (
+        Conv2d, MaxPool2d, AvgPool2d, GlobalAvgPool2d, Linear, Flatten, ReLU, LeakyReLU, Sigmoid, Tanh, ScaledTanh,
+        Softmax, LogSoftmax, Dropout, FixedFilter2d,
+    )  # fmt: skip
+    return {layer.__name__.lower(): layer for layer in found}

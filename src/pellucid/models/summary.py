@@ -1,0 +1,121 @@
+"""What a model is made of, layer by layer, and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pellucid.layers.base import Layer, Parameter
+from pellucid.models.graph import Graph
+from pellucid.notation import Equation, Program, Tensor
+from pellucid.notation.counting import floating_point_operations, multiply_adds
+
+
+@dataclass(frozen=True)
+class Row:
+    """One layer: its output shape for one image, its parameters, and its cost for one image."""
+
+    name: str
+    kind: str
+    output_shape: tuple[int, ...]
+    parameters: int
+    multiply_adds: int
+    flops: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The rows of a model for one input shape (C, H, W); costs are for one image, forward."""
+
+    input_shape: tuple[int, ...]
+    rows: tuple[Row, ...]
+
+    @property
+    def parameters(self) -> int:
+        """Numbers that training changes."""
+        return sum(row.parameters for row in self.rows)
+
+    @property
+    def multiply_adds(self) -> int:
+        """Products that are summed up (MACs); torchvision prints these under the name of GFLOPS."""
+        return sum(row.multiply_adds for row in self.rows)
+
+    @property
+    def flops(self) -> int:
+        """All arithmetic operations, a multiply-add counting as two."""
+        return sum(row.flops for row in self.rows)
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as plain data."""
+        return {
+            "input_shape": list(self.input_shape),
+            "layers": [asdict(row) for row in self.rows],
+            "parameters": self.parameters,
+            "multiply_adds": self.multiply_adds,
+            "flops": self.flops,
+        }
+
+    def __str__(self) -> str:
+        head = ("layer", "kind", "output shape", "parameters", "multiply-adds", "FLOPs")
+        table = [
+            (r.name, r.kind, _extents(r.output_shape), f"{r.parameters:,}", f"{r.multiply_adds:,}", f"{r.flops:,}")
+            for r in self.rows
+        ]
+        total = ("total", "", "", f"{self.parameters:,}", f"{self.multiply_adds:,}", f"{self.flops:,}")
+        widths = [max(len(row[k]) for row in (head, *table, total)) for k in range(len(head))]
+        rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+        lines = [_line(head, widths), rule, *(_line(row, widths) for row in table), rule, _line(total, widths)]
+        return "\n".join([f"input {_extents(self.input_shape)}, one image", *lines])
+
+
+def _line(cells: tuple[str, ...], widths: list[int]) -> str:
+    aligned = (c.ljust(w) if k < 3 else c.rjust(w) for k, (c, w) in enumerate(zip(cells, widths, strict=True)))
+    return "  ".join(aligned).rstrip()
+
+
+def _extents(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))
+
+
+def summarize(model: Graph, input_shape: tuple[int, ...]) -> Summary:
+    """Build the model for one image and count; ShapeError when the shape does not fit.
+
+    >>> from pellucid.layers import Conv2d
+    >>> from pellucid.models.graph import Sequential
+    >>> summarize(Sequential([Conv2d(1, 6, 5)]), (1, 28, 28)).parameters
+    156
+    """
+    x = Tensor("X", (1, *input_shape), role="input", name="input")
+    program = Program.of([model.forward(x)])
+    tensors = {t.name: t for t in program.tensors}
+    rows, counted = [], set[Tensor]()
+    shapes = {"input": x.extents}
+    for name, inputs, layer in _leaves(model, ""):
+        equations = [e for e in program if _belongs(e, name)]
+        own = [t for t in layer.tensors().values() if isinstance(t, Parameter) and t not in counted]
+        counted.update(own)
+        shapes[name] = tensors[name].extents if name in tensors else shapes[inputs[0]]
+        rows.append(
+            Row(
+                name,
+                type(layer).__name__,
+                shapes[name][1:],
+                sum(t.size for t in own),
+                sum(map(multiply_adds, equations)),
+                sum(map(floating_point_operations, equations)),
+            )
+        )
+    return Summary(tuple(input_shape), tuple(rows))
+
+
+def _leaves(model: Graph, prefix: str) -> Iterator[tuple[str, tuple[str, ...], Layer]]:
+    for name, node in model.nodes.items():
+        if isinstance(node.layer, Graph):
+            yield from _leaves(node.layer, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", tuple(f"{prefix}{i}" if i != "input" else i for i in node.inputs), node.layer
+
+
+def _belongs(equation: Equation, name: str) -> bool:
+    return equation.tensor.name == name or equation.tensor.name.startswith(f"{name}.")

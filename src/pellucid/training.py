@@ -1,0 +1,216 @@
+"""The training step: forward, loss, backward and update as one program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pellucid import engines, losses, optim
+from pellucid.engines.base import Executable
+from pellucid.errors import CheckpointError, ShapeError, UsageError
+from pellucid.execution import Values, batch, floats, name_parameters, parameter_arrays, target_array
+from pellucid.layers.base import Layer, Randomness, name_tensors
+from pellucid.losses import Loss
+from pellucid.notation import Program, Tensor
+from pellucid.notation.derive import derive
+
+
+@dataclass(frozen=True)
+class Step:
+    """The program of one training step, and the names of what goes in and comes out."""
+
+    program: Program
+    output: Tensor
+    loss: Tensor
+    target: Tensor
+    gradients: dict[str, Tensor]
+
+
+def step_program(
+    model: Layer, input_shape: tuple[int, ...], loss: Loss, target: Values, optimizer: optim.Optimizer | None
+) -> Step:
+    """Write the equations of one step for a batch (N, C, H, W) and targets like these; without an optimiser, no update."""
+    x = Tensor("X", input_shape, role="input", name="input")
+    random = Randomness()
+    output = model.build((x,), "", random)
+    wanted = loss.target(output, target)
+    value = loss.forward(output, wanted)
+    name_tensors(value, "loss", {output, wanted})
+    parameters = {name: t for name, t in model.tensors().items() if t.role == "parameter"}
+    gradients = derive({value: None}, parameters.values())
+    updates: list[tuple[Tensor, Tensor]] = []
+    rate = Tensor("lr", (), role="input", name="learning rate")
+    for tensor in parameters.values():
+        if optimizer is not None:
+            update = optimizer.update(tensor, gradients[tensor], rate, random.step)
+            updates += [(tensor, update.parameter), *update.states.values()]
+    updates += [(t, t.update) for t in model.tensors().values() if t.role == "state" and t.update is not None]
+    program = Program.of([value, output], updates)
+    return Step(program, output, value, wanted, {name: gradients[t] for name, t in parameters.items()})
+
+
+class TrainingStep:
+    """A compiled training step; call it with a batch, it returns the loss and updates its parameters.
+
+    `output` holds the model's output of the last step. The parameters live here; `write_back` copies them to the
+    model. See `compile_training`.
+    """
+
+    def __init__(
+        self,
+        model: Layer,
+        batch_size: int,
+        input_shape: tuple[int, ...],
+        loss: Loss,
+        optimizer: optim.Optimizer,
+        engine: str,
+        dtype: str,
+        threads: int | None,
+        seed: int,
+    ) -> None:
+        self.model, self.batch_size, self.input_shape = model, batch_size, tuple(input_shape)
+        self.loss, self.optimizer, self.seed = loss, optimizer, seed
+        self.output: Values = np.zeros(0)
+        self._engine, self._dtype, self._threads = engines.get(engine), dtype, threads
+        self._steps = 0
+        name_parameters(model)
+        self._arrays = parameter_arrays(model, floats(dtype))
+        self._compiled: dict[tuple[Any, ...], tuple[Executable, Step]] = {}
+        self._add_optimizer_state()
+
+    def _add_optimizer_state(self) -> None:
+        scalar = Tensor("s", (), role="input")
+        for tensor in self.model.tensors().values():
+            if tensor.role == "parameter":
+                gradient = Tensor("G", tensor.extents, role="input")
+                for old, _ in self.optimizer.update(tensor, gradient, scalar, scalar).states.values():
+                    self._arrays[old.name] = np.zeros(old.extents, floats(self._dtype))
+
+    def _compile(self, size: int, target: Values) -> tuple[Executable, Step]:
+        key = (size, target.dtype.kind in "iu", target.shape[1:])
+        if key not in self._compiled:
+            step = step_program(self.model, (size, *self.input_shape), self.loss, target, self.optimizer)
+            executable = self._engine.compile(step.program, dtype=self._dtype, threads=self._threads)
+            self._compiled[key] = (executable, step)
+        return self._compiled[key]
+
+    def __call__(self, x: Values, y: Values, learning_rate: float | None = None) -> float:
+        """One step on images (n, C, H, W) and their targets, n up to the batch size; returns the loss.
+
+        Raises ShapeError and DataError for a batch that does not fit.
+        """
+        x, y = self._check(x, y)
+        executable, step = self._compile(len(x), y)
+        # The target's values are checked anew for each batch: a label out of range would train on nothing.
+        self.loss.target(step.output, y)
+        rate = self.optimizer.lr if learning_rate is None else learning_rate
+        out = executable.run(self._inputs(x, y, step, rate))
+        self._steps += 1
+        self.output = out[step.output.name]
+        return float(out[step.loss.name])
+
+    def _check(self, x: Values, y: Values) -> tuple[Values, Values]:
+        x, y = batch(x, floats(self._dtype)), np.asarray(y)
+        if x.shape[1:] != self.input_shape or len(x) > self.batch_size:
+            raise ShapeError(f"compiled for up to {self.batch_size} images of shape {self.input_shape}; got {x.shape}")
+        return x, y
+
+    def _inputs(self, x: Values, y: Values, step: Step, rate: float) -> dict[str, Values]:
+        real = floats(self._dtype)
+        given = {"input": x, "target": target_array(step.target, y, real), "learning rate": np.array(rate, real)}
+        given |= {"random.seed": np.array(self.seed), "random.step": np.array(self._steps)}
+        return {**self._arrays, **given}
+
+    @property
+    def parameters(self) -> dict[str, Values]:
+        """The model's parameters and states as they are now, by name (copies)."""
+        return {name: self._arrays[t.name].copy() for name, t in self.model.tensors().items()}
+
+    def write_back(self) -> None:
+        """Copy the parameters and states to the model."""
+        self.model.load(self.parameters)
+
+    def state_dict(self) -> dict[str, Values]:
+        """Everything that a step changes, by name (copies): `model.*`, `optimizer.*` and `counter.step`."""
+        own = {t.name for t in self.model.tensors().values()}
+        named = {(f"model.{name}" if name in own else name): array.copy() for name, array in self._arrays.items()}
+        return {**named, "counter.step": np.array(self._steps, np.int64)}
+
+    def load_state_dict(self, state: Mapping[str, Values]) -> None:
+        """Continue exactly where a `state_dict` was taken; CheckpointError if it belongs to another step."""
+        mine = self.state_dict()
+        problems = [f"missing {name}" for name in mine if name not in state]
+        problems += [f"unexpected {name}" for name in state if name not in mine]
+        problems += [
+            f"{name} is {state[name].dtype} {state[name].shape}, must be {array.dtype} {array.shape}"
+            for name, array in mine.items()
+            if name in state and (state[name].shape != array.shape or state[name].dtype != array.dtype)
+        ]
+        if problems:
+            raise CheckpointError(f"this state belongs to another model or optimizer: {'; '.join(problems)}")
+        for name, array in state.items():
+            if name == "counter.step":
+                self._steps = int(array)
+            else:
+                np.copyto(self._arrays[name.removeprefix("model.")], array)
+
+    def first_nonfinite(self, x: Values, y: Values) -> str | None:
+        """The first tensor, in the order of computation, that is not finite for this batch; None if all are.
+
+        Nothing is updated. The answer is a layer's path ("conv2"), "loss", or a gradient ("d conv1.weight").
+        """
+        x, y = self._check(x, y)
+        step = step_program(self.model, (len(x), *self.input_shape), self.loss, y, None)
+        given = self._inputs(x, y, step, 0.0)
+        for tensor in step.program.given:
+            array = given.get(tensor.name)
+            if array is not None and not np.isfinite(array).all():
+                return tensor.name
+        program = Program.of([step.output, step.loss, *step.gradients.values()])
+        every = Program(program.equations, tuple(dict.fromkeys(e.tensor for e in program)))
+        executable = engines.get("numpy").compile(every, dtype=self._dtype)
+        out = executable.run(given)
+        for tensor in every.outputs:
+            # A maximum subtracted for stability may be infinite without harm only if all else is; report in order.
+            if not np.isfinite(out[tensor.name]).all():
+                return tensor.name.split(".")[0] if not tensor.name.startswith("d ") else tensor.name
+        return None
+
+    def close(self) -> None:
+        """Give back memory and threads."""
+        for executable, _ in self._compiled.values():
+            executable.close()
+        self._compiled.clear()
+
+
+def compile_training(
+    model: Layer,
+    batch_size: int,
+    input_shape: tuple[int, ...],
+    loss: str | Loss = "cross_entropy",
+    optimizer: optim.Optimizer | None = None,
+    engine: str = "numpy",
+    *,
+    dtype: str = "float32",
+    threads: int | None = None,
+    seed: int = 0,
+) -> TrainingStep:
+    """Compile a model's training step.
+
+    `input_shape` is (C, H, W); the result is called with up to `batch_size` images (n, C, H, W) and their targets,
+    updates its parameters and returns the loss. The optimiser is SGD with lr=0.01 unless given; `seed` is that of
+    the random numbers (dropout).
+
+    Raises ShapeError when the shape does not fit the model, UsageError for an unknown loss or engine.
+    """
+    if batch_size < 1:
+        raise UsageError(f"batch_size must be at least 1; got {batch_size}")
+    name_parameters(model)
+    model.build((Tensor("X", (1, *input_shape), role="input", name="input"),), "", None)
+    chosen = losses.get(loss)
+    return TrainingStep(
+        model, batch_size, input_shape, chosen, optimizer or optim.SGD(0.01), engine, dtype, threads, seed
+    )
