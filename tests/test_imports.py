@@ -12,7 +12,7 @@ import pytest
 SOURCE = Path(__file__).parent.parent / "src" / "pellucid"
 
 MATHEMATICS = {"errors", "notation", "initializers", "layers", "losses", "optim", "models"}
-RUNNING = MATHEMATICS | {"engines", "execution"}
+RUNNING = MATHEMATICS | {"engines", "execution", "training"}
 
 # room: the rooms of Pellucid it may import (its own always; `pellucid` itself only where named)
 ALLOWED: dict[str, set[str]] = {
@@ -25,6 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     "models": {"errors", "notation", "initializers", "layers"},
     "engines": {"errors", "notation"},
     "execution": MATHEMATICS | {"engines"},
+    "training": MATHEMATICS | {"engines", "execution"},
     "data": {"errors"},
     "train": RUNNING | {"data"},
     "explain": RUNNING,

@@ -128,8 +128,12 @@ def resolve(
     for setting in SETTINGS:
         config.values[setting.key], config.origins[setting.key] = setting.default, DEFAULT
     model = str(strong["model.name"] or config["model.name"])
-    for key, value in model_defaults(model).items():
-        config.put(key, value, f"default of {model}")
+    defaults = model_defaults(model)
+    other_optimizer = strong["optimizer.name"] not in (None, defaults.get("optimizer.name"))
+    for key, value in defaults.items():
+        # A learning rate that suits one optimiser ruins another, which then has its own default.
+        if not (other_optimizer and key.startswith("optimizer.")):
+            config.put(key, value, f"default of {model}")
     config.values |= strong.values
     config.origins |= strong.origins
     config.model_options |= strong.model_options

@@ -9,11 +9,11 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, cast
 
 import click
 
+from pellucid import __version__
 from pellucid.errors import PellucidError
 
 # command: what the overview says about it; each lives in pellucid/cli/<command>.py as `command`
@@ -80,18 +80,10 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-def installed_version() -> str:
-    """The version of the installed distribution; says so when the sources run without an installation."""
-    try:
-        return version("pellucid")
-    except PackageNotFoundError:
-        return "(running from sources, not installed)"
-
-
 def print_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
     """Print the version and leave, when --version was given."""
     if asked and not ctx.resilient_parsing:
-        click.echo(f"pellucid {installed_version()}")
+        click.echo(f"pellucid {__version__}")
         ctx.exit()
 
 

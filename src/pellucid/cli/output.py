@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -44,7 +45,7 @@ def table(rows: Sequence[Sequence[object]], header: Sequence[str]) -> str:
     cells = [[str(cell) for cell in row] for row in rows]
     columns = list(zip(*[list(header), *cells], strict=True))
     widths = [max(len(cell) for cell in column) for column in columns]
-    numeric = [all(cell[:1].isdigit() for cell in column[1:] if cell) for column in columns]
+    numeric = [all(re.fullmatch(r"[\d,.]+%?", cell) for cell in column[1:] if cell) for column in columns]
 
     def line(row: Sequence[str]) -> str:
         aligned = (

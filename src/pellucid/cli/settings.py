@@ -34,7 +34,7 @@ SETTINGS = (
     Setting("data.download", "--download", bool, "Download the data set when it is not there.", False),
     Setting("data.validation", "--validation", float,
             "Share of the training images kept for validation, if the data has no split for it.",
-            0.1, minimum=0, maximum=0.9),
+            0.1, minimum=0, maximum=0.99),
     Setting("data.bad_files", "--bad-files", str, "Unreadable images: stop with an error, or drop them.",
             "error", choices=("error", "drop")),
     Setting("model.name", "--model", str, "Architecture; `pellucid models` lists them.", "lenet5"),
@@ -45,16 +45,16 @@ SETTINGS = (
     Setting("optimizer.weight_decay", "--weight-decay", float, "Weight decay.", minimum=0),
     Setting("training.epochs", "--epochs", int, "Passes over the training images.", minimum=1),
     Setting("training.batch_size", "--batch-size", int, "Images per step.", minimum=1),
-    Setting("training.loss", "--loss", str, "Loss function."),
+    Setting("training.loss", "--loss", str, "Loss function.", "cross_entropy"),
     Setting("training.schedule", "--schedule", str, "Course of the learning rate over the epochs."),
     Setting("training.seed", "--seed", int, "Seed of the weights, the split and the order of the images.",
             0, minimum=0),
     Setting("training.patience", "--patience", int, "Stop after this many epochs without improvement.",
             minimum=1),
-    Setting("training.checkpoint_every", "--checkpoint-every", int, "Also save after this many batches.",
-            minimum=1),
+    Setting("training.checkpoint_every", "--checkpoint-every", str,
+            "Also save within an epoch: after so many batches (500) or so much time (10min)."),
     Setting("run.out", "--out", str, "Run folder to write."),
-    Setting("run.engine", "--engine", str, "Engine that computes."),
+    Setting("run.engine", "--engine", str, "Engine that computes.", "numpy"),
     Setting("run.threads", "--threads", int, "Threads of the engine.", minimum=1),
 )  # fmt: skip
 
@@ -70,8 +70,8 @@ def parse(setting: Setting, value: Any, origin: str) -> Value:
 
     if isinstance(value, bool) != (setting.kind is bool) or isinstance(value, dict | list):
         raise refuse({bool: "true or false", str: "text"}.get(setting.kind, "a number"))
-    if setting.kind is float and isinstance(value, int):
-        value = float(value)
+    if setting.kind is not int and type(value) is int:
+        value = setting.kind(value)
     if not isinstance(value, setting.kind):
         raise refuse({str: "text", int: "a whole number", float: "a number"}[setting.kind])
     if setting.choices and value not in setting.choices:

@@ -1,0 +1,126 @@
+"""`pellucid predict`: the classes of image files, with a trained model."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pellucid.cli.output import json_option, json_result, message, result, table
+from pellucid.cli.runs import Which, which_option
+from pellucid.errors import DataError
+
+BATCH = 64
+
+
+@click.command()
+@click.argument("run")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option(
+    "--top", default=1, show_default=True, type=click.IntRange(min=1), help="How many classes to name."
+)
+@click.option(
+    "--bad-files",
+    type=click.Choice(["error", "drop"]),
+    default="error",
+    show_default=True,
+    help="Unreadable images: exit with 3 after the others are done, or leave them out.",
+)
+@which_option
+@click.option("--engine", default="numpy", show_default=True, help="Engine that computes.")
+@json_option
+def command(
+    run: str, paths: tuple[str, ...], top: int, bad_files: str, which: Which, engine: str, as_json: bool
+) -> None:
+    """Classify image files, and the images in folders, with the model of a RUN folder.
+
+    \b
+    pellucid predict runs/a digit.png
+    pellucid predict runs/a photos/ more/x.jpg --top 3 --json
+    """
+    from pellucid.train import load_run
+
+    trained = load_run(run, which=which)
+    classes = trained.data["classes"]
+    predictions, unreadable = [], {}
+    batch: list[tuple[Path, Any]] = []
+    for path in image_files(paths):
+        try:
+            batch.append((path, prepare(path, trained)))
+        except DataError as error:
+            unreadable[str(path)] = str(error)
+        if len(batch) == BATCH:
+            predictions += classify(trained.model, batch, classes, top, engine)
+            batch = []
+    predictions += classify(trained.model, batch, classes, top, engine)
+    show(predictions, unreadable, as_json)
+    if unreadable and bad_files == "error":
+        raise DataError(
+            f"{len(unreadable)} of {len(unreadable) + len(predictions)} images cannot be read (see above)."
+        )
+
+
+def image_files(paths: tuple[str, ...]) -> list[Path]:
+    """The files named, and in place of a folder the image files below it, in the order of their names."""
+    from pellucid.data.listing import FolderTree
+
+    found: list[Path] = []
+    for name in paths:
+        path = Path(name)
+        if path.is_dir():
+            inside = [path.joinpath(*file.parts) for file in FolderTree(path).listing().files]
+            if not inside:
+                raise DataError(f"{path}: there are no images in this folder.")
+            found += inside
+        else:
+            found.append(path)
+    return found
+
+
+def prepare(path: Path, trained: Any) -> Any:
+    """One image (C, H, W) as the model saw its training images."""
+    from pellucid.data import Normalisation, prepare_image
+
+    channels, height, width = trained.data["image_shape"]
+    normalisation = Normalisation.from_json(trained.data["normalisation"])
+    return prepare_image(path, size=(height, width), channels=channels, normalisation=normalisation)
+
+
+def classify(
+    model: Any, batch: list[tuple[Path, Any]], classes: list[str], top: int, engine: str
+) -> list[dict[str, Any]]:
+    """The most probable classes of each image, by the softmax of the model's outputs."""
+    import numpy as np
+
+    from pellucid.execution import predict
+    from pellucid.layers import Sigmoid, Softmax
+
+    if not batch:
+        return []
+    probabilities = predict(model, np.stack([image for _, image in batch]), engine=engine)
+    *_, last = model.nodes.values()
+    if not isinstance(last.layer, Softmax | Sigmoid):
+        probabilities = predict(Softmax(), probabilities, engine=engine)
+    rows = []
+    for (path, _), row in zip(batch, probabilities, strict=True):
+        best = np.argsort(-row, kind="stable")[:top]
+        ranked = [{"class": classes[k], "probability": float(row[k])} for k in best]
+        rows.append({"path": str(path), **ranked[0], "top": ranked})
+    return rows
+
+
+def show(predictions: list[dict[str, Any]], unreadable: dict[str, str], as_json: bool) -> None:
+    """Print predictions as results, what could not be read as messages (in JSON: in the result, too)."""
+    if as_json:
+        failed = [{"path": path, "error": error} for path, error in unreadable.items()]
+        json_result({"predictions": predictions, "unreadable": failed})
+    elif predictions:
+        rows = [
+            [
+                row["path"],
+                ", ".join(f"{choice['class']} {choice['probability']:.1%}" for choice in row["top"]),
+            ]
+            for row in predictions
+        ]
+        result(table(rows, ["image", "class"]))
+    for error in unreadable.values():
+        message(f"unreadable: {error}")

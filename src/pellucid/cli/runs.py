@@ -1,0 +1,50 @@
+"""What commands need from a stored run."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from pellucid.cli.watch import data_progress
+from pellucid.errors import UsageError
+
+Which = Literal["best", "last"]
+
+which_option = click.option(
+    "--weights",
+    "which",
+    type=click.Choice(["best", "last"]),
+    default="best",
+    show_default=True,
+    help="Weights of the best or of the last epoch.",
+)
+
+
+def restore_data(run: Any, root: str | None) -> Any:
+    """The data a run was trained on, cut in the same way; DataError when they are no longer the same."""
+    from pellucid.data import restore
+
+    with data_progress() as progress:
+        return restore(run.data, root=root, progress=progress)
+
+
+def evaluation_loss(run: Any) -> str:
+    """The loss the run was trained with."""
+    from pellucid import losses
+
+    stored = run.config.get("loss", {}).get("name")
+    kinds = {type(losses.get(name)).__name__: name for name in losses.names()}
+    return kinds.get(stored, losses.CrossEntropy.name)
+
+
+def model_or_run(name: str, options: dict[str, Any], which: Which = "best") -> tuple[Any, Any]:
+    """A model by its name, or a stored run's model with that run (otherwise None)."""
+    from pellucid import models
+    from pellucid.train import load_run
+
+    if name not in models.names() and Path(name).is_dir():
+        if options:
+            raise UsageError(f"{name} is a run, whose model has its options already: leave out --option.")
+        run = load_run(name, which=which)
+        return run.model, run
+    return models.create(name, **options), None

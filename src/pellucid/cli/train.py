@@ -1,0 +1,158 @@
+"""`pellucid train`: from a data set and a model's name to a run folder."""
+
+from typing import Any
+
+import click
+
+from pellucid.cli.arguments import check_name, model_option
+from pellucid.cli.config import Config, resolve, with_origins
+from pellucid.cli.output import json_option, json_result, message, result
+from pellucid.cli.settings import BY_KEY, options
+from pellucid.cli.watch import data_progress
+from pellucid.errors import UsageError
+
+
+@click.command()
+@click.argument("data", required=False)
+@options
+@model_option
+@click.option("-c", "--config", "file", metavar="FILE", help="TOML file with settings; flags win over it.")
+@click.option(
+    "--set", "pairs", multiple=True, metavar="KEY=VALUE", help="One setting of the file; repeatable."
+)
+@click.option("--resume", is_flag=True, help="Continue the run in --out exactly where it stopped.")
+@click.option("--print-config", is_flag=True, help="Print every setting with its origin; train nothing.")
+@json_option
+def command(
+    data: str | None,
+    file: str | None,
+    pairs: tuple[str, ...],
+    options: tuple[str, ...],
+    resume: bool,
+    print_config: bool,
+    as_json: bool,
+    **flags: Any,
+) -> None:
+    """Train a model on DATA: the name of a data set (digits, mnist, ...) or a folder of class folders.
+
+    \b
+    pellucid train digits --out runs/first
+    pellucid train mnist --model notes-cnn --epochs 3 --out runs/a
+    pellucid train photos/ --model lenet5 --option activation=tanh --lr 0.01 --out runs/b
+    pellucid train mnist --model notes-cnn --epochs 6 --out runs/a --resume
+
+    What is not set has a default that suits the model; --print-config shows it.
+    """
+    given = {"data.name": data} | {
+        key: flags[setting.parameter] for key, setting in BY_KEY.items() if setting.flag
+    }
+    config = resolve(file, pairs, given, options, model_defaults)
+    if print_config:
+        result(with_origins(config))
+        return
+    run = train(config, resume)
+    if as_json:
+        json_result({"folder": run.folder, "stopped": run.stopped, "best": run.best, "history": run.history})
+    elif run.folder is not None:
+        message(f"{run}\nOpen {run.folder / 'report.html'} to see it.")
+
+
+def model_defaults(name: str) -> dict[str, Any]:
+    """The settings that suit a model, by the keys of the configuration."""
+    from pellucid import models
+
+    check_name("model", name, models.names())
+    stated = models.defaults(name)
+    keys = {key.split(".")[1]: key for key in BY_KEY} | {"optimizer": "optimizer.name"}
+    return {keys[short]: value for short, value in stated.items()}
+
+
+def train(config: Config, resume: bool) -> Any:
+    """Load the data, build the model and fit it."""
+    from pellucid.train import fit
+
+    if config["data.name"] is None:
+        raise UsageError("which data? Name a data set or a folder: pellucid train digits --out runs/first")
+    if config["run.out"] is None:
+        raise UsageError("where shall the run go? Name a new folder: --out runs/first")
+    optimizer = make_optimizer(config)
+    splits = load_data(config)
+    model = build_model(config, splits)
+    message(splits.description())
+    message(header(config, model, optimizer))
+    return fit(
+        model,
+        splits,
+        epochs=config["training.epochs"],
+        batch_size=config["training.batch_size"],
+        optimizer=optimizer,
+        loss=config["training.loss"],
+        out=config["run.out"],
+        seed=config["training.seed"],
+        engine=config["run.engine"],
+        threads=config["run.threads"],
+        patience=config["training.patience"],
+        resume=resume,
+        schedule=config["training.schedule"],
+        checkpoint_every=config["training.checkpoint_every"],
+    )
+
+
+def make_optimizer(config: Config) -> Any:
+    """The optimiser, with those of its settings that are set."""
+    from pellucid import optim
+
+    return optim.get(
+        config["optimizer.name"],
+        lr=config["optimizer.lr"],
+        momentum=config["optimizer.momentum"] or 0.0,
+        nesterov=config["optimizer.nesterov"] or False,
+        weight_decay=config["optimizer.weight_decay"],
+    )
+
+
+def load_data(config: Config) -> Any:
+    """The data, in the size the model was made for."""
+    from pellucid import models
+    from pellucid.data import load
+
+    name = config["model.name"]
+    shape = models.create(name, **config.model_options).input_shape
+    if shape is not None and len(shape) != 3:
+        raise UsageError(
+            f"{name} takes {shape[0]} numbers, not images; pellucid models lists what takes images."
+        )
+    with data_progress() as progress:
+        return load(
+            config["data.name"],
+            root=config["data.root"],
+            download=config["data.download"],
+            validation=config["data.validation"],
+            seed=config["training.seed"],
+            size=None if shape is None else (shape[1], shape[2]),
+            channels=config.model_options.get("in_channels"),
+            bad_files=config["data.bad_files"],
+            progress=progress,
+        )
+
+
+def build_model(config: Config, splits: Any) -> Any:
+    """The model with as many classes and input channels as the data have, unless options say otherwise."""
+    from pellucid import models
+
+    name = config["model.name"]
+    measured = {"classes": len(splits.classes), "in_channels": splits.image_shape[0]}
+    fitting = {key: value for key, value in measured.items() if key in models.options(name)}
+    return models.create(name, **fitting | config.model_options).init(seed=config["training.seed"])
+
+
+def header(config: Config, model: Any, optimizer: Any) -> str:
+    """What is about to be trained, in two lines."""
+    summary = model.summary()
+    settings = ", ".join(f"{name} {value:g}" for name, value in optimizer.settings().items() if value)
+    return (
+        f"{config['model.name']}: {summary.parameters:,} parameters, "
+        f"{summary.multiply_adds:,} multiply-adds ({summary.flops:,} operations) per image\n"
+        f"{config['training.epochs']} epochs, batches of {config['training.batch_size']}, "
+        f"{optimizer.name} ({settings}), engine {config['run.engine']}, seed {config['training.seed']}"
+    )
