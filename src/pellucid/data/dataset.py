@@ -1,0 +1,68 @@
+"""One split in memory: bytes as they were read, normalised only when a batch is taken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pellucid.data.normalisation import Normalisation
+from pellucid.data.source import Images, Labels
+from pellucid.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images (N, C, H, W) as uint8 or float32, labels (N,) as int64 class numbers, and their normalisation.
+
+    Raises DataError when counts, types or labels do not fit.
+    """
+
+    images: Images
+    labels: Labels
+    classes: tuple[str, ...]
+    normalisation: Normalisation
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 4 or self.images.dtype not in (np.uint8, np.float32):
+            raise DataError(
+                f"images must be (N, C, H, W) of uint8 or float32, "
+                f"but are {self.images.shape} of {self.images.dtype}."
+            )
+        if self.labels.shape != (len(self.images),) or self.labels.dtype != np.int64:
+            raise DataError(
+                f"labels must be ({len(self.images)},) of int64, one per image, "
+                f"but are {self.labels.shape} of {self.labels.dtype}."
+            )
+        if self.images.size == 0:
+            raise DataError(f"there are no pixels: the images are {self.images.shape}.")
+        lowest, highest = int(self.labels.min()), int(self.labels.max())
+        if lowest < 0 or highest >= len(self.classes):
+            raise DataError(
+                f"labels must go from 0 to {len(self.classes) - 1}, but go from {lowest} to {highest}."
+            )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+        channels, height, width = self.images.shape[1:]
+        return channels, height, width
+
+    def image(self, index: int) -> npt.NDArray[np.float32]:
+        """One normalised image (C, H, W)."""
+        (normalised,) = self.normalisation.apply(self.images[index][np.newaxis])
+        return np.asarray(normalised)
+
+    def batch(self, indices: npt.ArrayLike) -> tuple[npt.NDArray[np.float32], Labels]:
+        """The normalised images (n, C, H, W) and labels (n,) at these indices."""
+        chosen = np.asarray(indices, dtype=np.int64)
+        return self.normalisation.apply(self.images[chosen]), self.labels[chosen]
+
+    def counts(self) -> dict[str, int]:
+        """Images per class."""
+        counts = np.bincount(self.labels, minlength=len(self.classes))
+        return {name: int(count) for name, count in zip(self.classes, counts, strict=True)}
