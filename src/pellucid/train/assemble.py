@@ -1,0 +1,125 @@
+"""Putting a training's moving parts together: the compiled step, prediction, loss and batches."""
+
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid import execution, losses, optim
+from pellucid.data import Batches
+from pellucid.errors import ConfigError
+from pellucid.train.metrics import Evaluation, measure, one_hot
+from pellucid.train.protocols import Machinery
+from pellucid.training import compile_training
+
+Array = NDArray[Any]
+
+DEFAULT_LEARNING_RATE, DEFAULT_MOMENTUM = 0.05, 0.9
+_PREDICT_BATCH = 128
+
+
+def assemble(
+    model: Any,
+    splits: Any,
+    batch_size: int,
+    optimizer: Any,
+    loss: Any,
+    *,
+    seed: int,
+    engine: str,
+    dtype: str,
+    threads: int | None,
+) -> tuple[Machinery, optim.Optimizer, losses.Loss]:
+    """Compile the training step; return the parts, and the optimiser and loss as objects."""
+    loss_function = losses.get(loss)
+    if optimizer is None:
+        optimizer = optim.SGD(lr=DEFAULT_LEARNING_RATE, momentum=DEFAULT_MOMENTUM)
+    elif isinstance(optimizer, str):
+        optimizer = optim.get(optimizer)
+    if not isinstance(optimizer, optim.Optimizer):
+        raise ConfigError(
+            f"optimizer must be one of pellucid.optim, such as SGD(lr=0.05), but is {optimizer!r}."
+        )
+    _initialise(model, seed)
+    shape = tuple(splits.train.image(0).shape)
+    step = compile_training(
+        model, batch_size, shape, loss_function, optimizer, engine, dtype=dtype, threads=threads, seed=seed
+    )
+    infer = execution.compile(model, batch_size, shape, engine, dtype=dtype, threads=threads)
+    classes = len(splits.classes)
+    machinery = Machinery(
+        step=step,
+        predict=infer,
+        refresh=infer.update,
+        loss_value=functools.partial(_loss_value, loss_function, classes, engine, dtype),
+        target=functools.partial(_target, loss_function, classes),
+        batches=functools.partial(_batches, batch_size, seed),
+    )
+    return machinery, optimizer, loss_function
+
+
+def evaluate(
+    model: Any,
+    dataset: Any,
+    *,
+    classes: list[str] | None = None,
+    loss: Any = "cross_entropy",
+    batch_size: int = _PREDICT_BATCH,
+    engine: str = "numpy",
+    dtype: str = "float32",
+    threads: int | None = None,
+) -> Evaluation:
+    """Run a model over a dataset: loss, accuracy, confusion matrix, scores per class, worst mistakes.
+
+    classes: their names, by default the dataset's own. Raises ShapeError when the images do not fit.
+    """
+    loss_function = losses.get(loss)
+    names = list(dataset.classes) if classes is None else classes
+    shape = tuple(dataset.image(0).shape)
+    infer = execution.compile(model, batch_size, shape, engine, dtype=dtype, threads=threads)
+    try:
+        return measure(
+            _batches(batch_size, 0, dataset, None, 0),
+            infer,
+            functools.partial(_loss_value, loss_function, len(names), engine, dtype),
+            names,
+        )
+    finally:
+        infer.close()
+
+
+def _initialise(model: Any, seed: int) -> None:
+    """Give a model that has no values yet those of the training's seed."""
+    if any(tensor.value is None for tensor in model.tensors().values()):
+        model.init(seed)
+
+
+def _batches(
+    batch_size: int, seed: int, dataset: Any, epoch: int | None, start: int
+) -> Iterator[tuple[Array, NDArray[np.int64]]]:
+    """Make the batches of an epoch, shuffled; without an epoch, in the dataset's own order."""
+    return iter(
+        Batches(dataset, batch_size, shuffle=epoch is not None, seed=seed, epoch=epoch or 0, start=start)
+    )
+
+
+def _target(loss_function: losses.Loss, classes: int, labels: NDArray[np.int64]) -> Array:
+    """Give labels to the losses that take them, rows with a single 1 to the others."""
+    if isinstance(loss_function, losses.CrossEntropy | losses.OutputCrossEntropy):
+        return labels
+    return one_hot(labels, classes)
+
+
+def _loss_value(
+    loss_function: losses.Loss,
+    classes: int,
+    engine: str,
+    dtype: str,
+    output: Array,
+    labels: NDArray[np.int64],
+) -> float:
+    target = _target(loss_function, classes, labels)
+    value, _ = execution.loss_and_gradient(loss_function, output, target, engine=engine, dtype=dtype)
+    return value
