@@ -85,7 +85,7 @@ class CrossEntropy(Loss):
         images, classes = output.extents
         wanted = bracket(k, "==", target[n]) if target.kind == "int" else target[n, k]
         if self.label_smoothing:
-            smooth = Tensor("T", differentiable=False, simplex=True)
+            smooth = Tensor("T", output.extents, differentiable=False, simplex=True)
             smooth[n, k] = wanted * (1 - self.label_smoothing) + self.label_smoothing / classes
             wanted = smooth[n, k]
         loss = Tensor("L")

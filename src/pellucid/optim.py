@@ -27,9 +27,14 @@ class Optimizer:
     name = "optimizer"
 
     def __init__(self, lr: float) -> None:
-        if not (math.isfinite(lr) and lr >= 0):
-            raise UsageError(f"{type(self).__name__}: lr, the learning rate, must be a number of at least 0; got {lr!r}")
-        self.lr = lr
+        self.lr = self._number("lr", lr)
+
+    def _number(self, name: str, value: float, below: float = math.inf) -> float:
+        """A number of at least 0 and less than `below`; UsageError otherwise."""
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < below:
+            limit = f" and less than {below:g}" if below < math.inf else ""
+            raise UsageError(f"{type(self).__name__}: {name} must be a number of at least 0{limit}; got {value!r}")
+        return float(value)
 
     def update(self, parameter: Tensor, gradient: Tensor, rate: Tensor, step: Tensor) -> Update:
         """`rate` is the learning rate, `step` the number of steps done before this one; both single numbers."""
@@ -57,12 +62,6 @@ def _successor(parameter: Tensor) -> Tensor:
     return Tensor(f"{parameter.symbol}'", parameter.extents, name=f"updated {parameter.name}")
 
 
-def _fraction(name: str, optimizer: str, value: float) -> float:
-    if not 0 <= value < 1:
-        raise UsageError(f"{optimizer}: {name} must be at least 0 and less than 1; got {value!r}")
-    return value
-
-
 class SGD(Optimizer):
     """Gradient descent, with momentum.
 
@@ -75,9 +74,9 @@ class SGD(Optimizer):
 
     def __init__(self, lr: float, momentum: float = 0.0, nesterov: bool = False, weight_decay: float = 0.0) -> None:
         super().__init__(lr)
-        self.momentum = _fraction("momentum", "SGD", momentum)
+        self.momentum = self._number("momentum", momentum, 1)
         self.nesterov = nesterov
-        self.weight_decay = weight_decay
+        self.weight_decay = self._number("weight_decay", weight_decay)
         if nesterov and not momentum:
             raise UsageError("SGD: nesterov needs a momentum greater than 0")
 
@@ -117,10 +116,11 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__(lr)
-        kind = type(self).__name__
-        self.betas = (_fraction("betas[0]", kind, betas[0]), _fraction("betas[1]", kind, betas[1]))
-        self.eps = eps
-        self.weight_decay = weight_decay
+        if not isinstance(betas, tuple | list) or len(betas) != 2:
+            raise UsageError(f"{type(self).__name__}: betas must be two numbers; got {betas!r}")
+        self.betas = (self._number("betas[0]", betas[0], 1), self._number("betas[1]", betas[1], 1))
+        self.eps = self._number("eps", eps)
+        self.weight_decay = self._number("weight_decay", weight_decay)
 
     def update(self, parameter: Tensor, gradient: Tensor, rate: Tensor, step: Tensor) -> Update:
         e = _every(parameter)

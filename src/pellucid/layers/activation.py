@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pellucid.errors import ShapeError, UsageError
-from pellucid.layers.base import Layer, axes
+from pellucid.layers.base import Layer, axes, finite
 from pellucid.notation import Access, Expression, Index, Tensor, max_over, maximum, minimum, sum_over
 from pellucid.notation import exp as exp_of
 from pellucid.notation import log as log_of
@@ -48,7 +48,7 @@ class LeakyReLU(Activation):
     """
 
     def __init__(self, negative_slope: float = 0.01) -> None:
-        self.negative_slope = negative_slope
+        self.negative_slope = finite(self, "negative_slope", negative_slope)
 
     def function(self, x: Access) -> Expression:
         return maximum(x, 0) + minimum(x, 0) * self.negative_slope
@@ -86,8 +86,8 @@ class ScaledTanh(Activation):
     """
 
     def __init__(self, amplitude: float = 1.7159, slope: float = 2 / 3) -> None:
-        self.amplitude = amplitude
-        self.slope = slope
+        self.amplitude = finite(self, "amplitude", amplitude)
+        self.slope = finite(self, "slope", slope)
 
     def forward(self, x: Tensor) -> Tensor:
         every = axes(x)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -146,19 +148,38 @@ def _extents(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape)) or "a single number"
 
 
-def pair(name: str, value: int | tuple[int, int], least: int) -> tuple[int, int]:
+def _whole(value: object) -> int | None:
+    """The value as an integer, also from NumPy; None if it is none."""
+    try:
+        return None if isinstance(value, bool | np.bool_) else operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return None
+
+
+def pair(layer: Layer, name: str, value: int | tuple[int, int], least: int) -> tuple[int, int]:
     """A (height, width) argument given as one number or two; UsageError below `least`."""
-    both = (value, value) if isinstance(value, int) else tuple(value)
-    if len(both) != 2 or not all(isinstance(v, int) and not isinstance(v, bool) and v >= least for v in both):
-        raise UsageError(f"{name} must be an integer of at least {least}, or two of them; got {value!r}")
+    given = tuple(value) if isinstance(value, tuple | list) else (value, value)
+    both = [whole for whole in map(_whole, given) if whole is not None and whole >= least]
+    if len(given) != 2 or len(both) != 2:
+        raise UsageError(
+            f"{type(layer).__name__}: {name} must be an integer of at least {least}, or two of them; got {value!r}"
+        )
     return both[0], both[1]
 
 
-def count(name: str, value: int) -> int:
+def count(layer: Layer, name: str, value: int) -> int:
     """A positive integer argument; UsageError otherwise."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise UsageError(f"{name} must be a positive integer; got {value!r}")
-    return value
+    whole = _whole(value)
+    if whole is None or whole < 1:
+        raise UsageError(f"{type(layer).__name__}: {name} must be a positive integer; got {value!r}")
+    return whole
+
+
+def finite(layer: Layer, name: str, value: float) -> float:
+    """A finite number as an argument; UsageError otherwise."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not math.isfinite(value):
+        raise UsageError(f"{type(layer).__name__}: {name} must be a finite number; got {value!r}")
+    return float(value)
 
 
 def axes(x: Tensor) -> tuple[Index, ...]:

@@ -48,20 +48,20 @@ class Conv2d(Layer):
         flip: bool = False,
         init: str | Initializer = "he_uniform",
     ) -> None:
-        self.in_channels = count("in_channels", in_channels)
-        self.out_channels = count("out_channels", out_channels)
-        self.kernel_size = pair("kernel_size", kernel_size, 1)
-        self.stride = pair("stride", stride, 1)
-        self.dilation = pair("dilation", dilation, 1)
-        self.groups = count("groups", groups)
+        self.in_channels = count(self, "in_channels", in_channels)
+        self.out_channels = count(self, "out_channels", out_channels)
+        self.kernel_size = pair(self, "kernel_size", kernel_size, 1)
+        self.stride = pair(self, "stride", stride, 1)
+        self.dilation = pair(self, "dilation", dilation, 1)
+        self.groups = count(self, "groups", groups)
         self.flip = flip
-        if in_channels % groups or out_channels % groups:
+        if self.in_channels % self.groups or self.out_channels % self.groups:
             raise UsageError(
                 f"Conv2d: groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}"
             )
         self.padding = self._padding(padding)
-        self.weight = Parameter("W", (out_channels, in_channels // groups, *self.kernel_size), init)
-        self.bias = Parameter("b", (out_channels,)) if bias else None
+        self.weight = Parameter("W", (self.out_channels, self.in_channels // self.groups, *self.kernel_size), init)
+        self.bias = Parameter("b", (self.out_channels,)) if bias else None
 
     def _padding(self, padding: int | tuple[int, int] | str) -> tuple[int, int] | str:
         if padding == "valid":
@@ -72,7 +72,7 @@ class Conv2d(Layer):
             return "same"
         if isinstance(padding, str):
             raise UsageError(f'Conv2d: padding must be a number, two numbers, "same" or "valid"; got {padding!r}')
-        return pair("padding", padding, 0)
+        return pair(self, "padding", padding, 0)
 
     def forward(self, x: Tensor) -> Tensor:
         _, channels, height, width = images(x)

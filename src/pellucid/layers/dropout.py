@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pellucid.errors import UsageError
-from pellucid.layers.base import Layer, Randomness, axes
+from pellucid.layers.base import Layer, Randomness, axes, finite
 from pellucid.notation import Affine, Tensor, bracket, uniform
 from pellucid.notation.expression import Const, Position
 
@@ -26,9 +26,9 @@ class Dropout(Layer):
     """
 
     def __init__(self, p: float = 0.5) -> None:
-        if not 0 <= p < 1:
+        self.p = finite(self, "p", p)
+        if not 0 <= self.p < 1:
             raise UsageError(f"Dropout: p is the probability of dropping a value, at least 0 and less than 1; got {p!r}")
-        self.p = p
 
     def forward(self, x: Tensor) -> Tensor:
         return x
@@ -38,7 +38,7 @@ class Dropout(Layer):
         place = Affine()
         for index, extent in zip(every, x.extents, strict=True):
             place = place * extent + index
-        k, y = Tensor("K", differentiable=False), Tensor("Y")
+        k, y = Tensor("K", x.extents, differentiable=False), Tensor("Y")
         draw = uniform(random.seed[()], Const(random.stream()), random.step[()], Position(place))
         k[every] = bracket(draw, ">=", self.p) / (1 - self.p)
         y[every] = x[every] * k[every]

@@ -21,6 +21,16 @@ NAMED: dict[str, tuple[npt.NDArray[np.float64], Fraction]] = {
 GAUSSIAN, AVERAGE, EDGE = (matrix * float(factor) for matrix, factor in NAMED.values())
 
 
+def _matrix(kernel: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    try:
+        values = np.asarray(kernel, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise UsageError(f"FixedFilter2d: the kernel must be a matrix of numbers; got {kernel!r}") from None
+    if values.ndim != 2 or not values.size or not np.isfinite(values).all():
+        raise UsageError(f"FixedFilter2d: the kernel must be a matrix of finite numbers; got {kernel!r}")
+    return values
+
+
 class FixedFilter2d(Layer):
     """Every channel by itself, correlated with one given kernel.
 
@@ -50,13 +60,11 @@ class FixedFilter2d(Layer):
                 raise UsageError(f"FixedFilter2d: unknown filter {kernel!r}; choose one of {', '.join(NAMED)} or give a matrix")
             values, factor = NAMED[kernel]
         else:
-            values, factor = np.asarray(kernel, dtype=np.float64), Fraction(1)
-        if values.ndim != 2 or not values.size:
-            raise UsageError(f"FixedFilter2d: the kernel must be a matrix of numbers; got the shape {values.shape}")
+            values, factor = _matrix(kernel), Fraction(1)
         self.scale = scale * factor
         self.kernel = constant_tensor("F", values)
-        self.padding = pair("padding", padding, 0)
-        self.stride = pair("stride", stride, 1)
+        self.padding = pair(self, "padding", padding, 0)
+        self.stride = pair(self, "stride", stride, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         _, _, height, width = images(x)

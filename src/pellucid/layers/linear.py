@@ -29,10 +29,10 @@ class Linear(Layer):
     def __init__(
         self, in_features: int, out_features: int, bias: bool = True, *, init: str | Initializer = "he_uniform"
     ) -> None:
-        self.in_features = count("in_features", in_features)
-        self.out_features = count("out_features", out_features)
-        self.weight = Parameter("W", (out_features, in_features), init)
-        self.bias = Parameter("b", (out_features,)) if bias else None
+        self.in_features = count(self, "in_features", in_features)
+        self.out_features = count(self, "out_features", out_features)
+        self.weight = Parameter("W", (self.out_features, self.in_features), init)
+        self.bias = Parameter("b", (self.out_features,)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
         if len(x.extents) != 2:

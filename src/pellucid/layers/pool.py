@@ -18,10 +18,10 @@ class _Pool(Layer):
         dilation: int | tuple[int, int],
         ceil_mode: bool,
     ) -> None:
-        self.kernel_size = pair("kernel_size", kernel_size, 1)
-        self.stride = pair("stride", self.kernel_size if stride is None else stride, 1)
-        self.padding = pair("padding", padding, 0)
-        self.dilation = pair("dilation", dilation, 1)
+        self.kernel_size = pair(self, "kernel_size", kernel_size, 1)
+        self.stride = pair(self, "stride", self.kernel_size if stride is None else stride, 1)
+        self.padding = pair(self, "padding", padding, 0)
+        self.dilation = pair(self, "dilation", dilation, 1)
         self.ceil_mode = ceil_mode
         if any(2 * p > k for p, k in zip(self.padding, self.kernel_size, strict=True)):
             raise UsageError(

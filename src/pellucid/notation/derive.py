@@ -24,6 +24,7 @@ from pellucid.notation.expression import (
     Pow,
     Reduce,
     bracket,
+    free_indices,
     substitute,
 )
 from pellucid.notation.functions import FUNCTIONS
@@ -191,21 +192,48 @@ def _hand_down(equation: Equation, gradient: Tensor, handed: Gradients, needed: 
     rule = _Rule(equation, needed)
     rule.push(equation.value, (Access(gradient, equation.at),), ())
     for access, factors, bound in rule.reads:
-        handed.add(access.tensor, _parts(equation, access, factors, bound))
+        handed.add(access.tensor, _parts(equation, gradient, access, factors, bound))
 
 
-def _parts(equation: Equation, access: Access, factors: tuple[Expression, ...], bound: tuple[Index, ...]) -> list[Part]:
+def _parts(
+    equation: Equation, gradient: Tensor, access: Access, factors: tuple[Expression, ...], bound: tuple[Index, ...]
+) -> list[Part]:
     scope = (*equation.indices, *bound)
+    solutions = solve(access, equation.indices, scope)
+    if any(_divides_by_outside(substitute(f, s.values)) for s in solutions for f in factors):
+        factors = _settled_before(equation, gradient, factors)
     parts = []
-    for solution in solve(access, equation.indices, scope):
+    for solution in solutions:
         at = set(i for a in solution.at for i in a.indices)
         placed = [substitute(f, solution.values) for f in factors]
-        placed += guard(solution, placed)
+        placed += guard(solution, placed, trusting=not any(map(_divides_by_outside, placed)))
         # What an index became says over what the sum still runs.
         left = dict.fromkeys(i for k in scope for i in solution.values.get(k, Affine.of(k)).indices if i not in at)
         value = placed[0] if len(placed) == 1 else Mul(tuple(placed))
         parts.append(Part(solution.at, _in_scope_order(left, scope), value))
     return parts
+
+
+def _divides_by_outside(node: Expression) -> bool:
+    """Whether the expression may be infinite where it reads 0 outside a tensor, so that 0 times it is not 0."""
+    if isinstance(node, Div | Pow | Call):
+        for part in node.walk():
+            if isinstance(part, Access):
+                for affine, extent in zip(part.at, part.tensor.extents, strict=True):
+                    low, high = affine.bounds
+                    if low < 0 or high >= extent:
+                        return True
+    return any(map(_divides_by_outside, node.children))
+
+
+def _settled_before(
+    equation: Equation, gradient: Tensor, factors: tuple[Expression, ...]
+) -> tuple[Expression, ...]:
+    """Multiply what depends on the equation's own indices in place, under a name that reads 0 outside."""
+    own = [f for f in factors if set(free_indices(f)) <= set(equation.indices)]
+    name = Tensor(f"G{equation.tensor.symbol}", gradient.extents, name=f"{gradient.name} scaled")
+    name.definition.append(Equation(name, equation.at, simplify(Mul(tuple(own)))))
+    return (name.definition[0].left, *(f for f in factors if f not in own))
 
 
 def _in_scope_order(left: Iterable[Index], scope: tuple[Index, ...]) -> tuple[Index, ...]:

@@ -31,6 +31,9 @@ class Equation:
         bound = bound_indices(value)
         _check_binding(tensor, written, bound, value)
         known = _declared([*written, *bound])
+        if tensor.shape is not None:
+            for dimension, affine in enumerate(at):
+                _pin(tensor, known, Access(tensor, at), dimension, affine)
         reads = accesses(value)
         for read in reads:
             for dimension, affine in enumerate(read.at):

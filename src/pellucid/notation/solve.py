@@ -160,8 +160,11 @@ def _rename(solution: Solution, old: Index, new: Affine) -> Solution:
     return Solution((), {**values, old: new}, guards)
 
 
-def guard(solution: Solution, factors: Iterable[Expression]) -> list[Expression]:
-    """Brackets for the ranges that no factor's own reading of 0 outside its tensor already enforces."""
+def guard(solution: Solution, factors: Iterable[Expression], *, trusting: bool) -> list[Expression]:
+    """Brackets for the ranges that no factor's own reading of 0 outside its tensor already enforces.
+
+    Reading 0 is not enough where another factor may be infinite: then nothing is trusted but the bracket.
+    """
     safe = {
         (affine, extent)
         for factor in factors
@@ -171,7 +174,7 @@ def guard(solution: Solution, factors: Iterable[Expression]) -> list[Expression]
     needed: list[Expression] = []
     for affine, extent in solution.guards:
         low, high = affine.bounds
-        if (affine, extent) in safe:
+        if trusting and (affine, extent) in safe:
             continue
         if low < 0:
             needed.append(bracket(affine, ">=", 0))

@@ -93,7 +93,7 @@ class Tensor:
 
 def constant_tensor(symbol: str, value: npt.ArrayLike) -> Tensor:
     """A tensor whose numbers are part of the equation, such as a fixed filter."""
-    array = np.asarray(value)
+    array = np.array(value)
     tensor = Tensor(symbol, array.shape, role="constant", differentiable=False)
     tensor.value = array
     return tensor

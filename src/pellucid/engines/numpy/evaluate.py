@@ -33,7 +33,7 @@ from pellucid.notation.index import Affine, Index, box
 from pellucid.notation.random import uniform
 
 WINDOW = 128
-"""A sum or maximum over at most this many points, such as a pooling window, goes point by point."""
+"""A sum or maximum over at most this many points, such as a pooling window, goes point by point if its result is large."""
 
 
 def _sigmoid(x: Array) -> Array:
@@ -81,10 +81,10 @@ class Evaluator:
                 return self.padded.view(node)
             case Add(terms):
                 return self.combine(np.add, [self.number(t) for t in terms])
-            case Mul(factors):
-                return self.product(factors)
+            case Mul():
+                return self.product(node)
             case Div(numerator, denominator):
-                return self.combine(np.divide, [self.number(numerator), self.number(denominator)])
+                return self.quotient(numerator, denominator)
             case Pow(base, exponent):
                 return self.combine(np.power, [self.number(base), self.number(exponent)])
             case Call("uniform", args):
@@ -111,11 +111,13 @@ class Evaluator:
         return Block(axes, total)
 
     def combine(self, function: Any, blocks: list[Block]) -> Block:
-        """Apply a function of two arguments from left to right, or one of any other number at once."""
+        """Apply a function to aligned blocks; sums, products and conjunctions from left to right."""
         axes = self.order(union(blocks))
         arrays = [block.spread(axes) for block in blocks]
-        if len(arrays) == 2 or function in (np.add, np.multiply):
+        if len(arrays) > 1 and function in (np.add, np.multiply, np.logical_and):
             return Block(axes, reduce(function, arrays))
+        if len(arrays) == 1 and function in (np.add, np.multiply, np.logical_and):
+            return Block(axes, arrays[0])
         return Block(axes, np.asarray(function(*arrays)))
 
     def order(self, axes: tuple[Index, ...]) -> tuple[Index, ...]:
@@ -123,23 +125,31 @@ class Evaluator:
         left = self.equation.indices
         return tuple(sorted(axes, key=lambda i: left.index(i) if i in left else len(left)))
 
-    def product(self, factors: tuple[Expression, ...]) -> Block:
+    def product(self, node: Expression) -> Block:
         """A product, strongly zero where a bracket is false."""
-        brackets = [self.evaluate(f) for f in factors if isinstance(f, Bracket)]
-        numbers = [self.number(f) for f in factors if not isinstance(f, Bracket)]
+        brackets, numbers = split(node)
+        return self.where(brackets, self.combine(np.multiply, [self.number(f) for f in numbers]))
+
+    def quotient(self, numerator: Expression, denominator: Expression) -> Block:
+        """A quotient, strongly zero where a bracket in its numerator is false."""
+        brackets, numbers = split(numerator)
+        top = self.combine(np.multiply, [self.number(f) for f in numbers])
+        return self.where(brackets, self.combine(np.divide, [top, self.number(denominator)]))
+
+    def where(self, brackets: list[Expression], value: Block) -> Block:
+        """The value where all brackets hold, and 0 elsewhere."""
         if not brackets:
-            return self.combine(np.multiply, numbers)
-        holds = self.combine(np.logical_and, brackets) if len(brackets) > 1 else brackets[0]
-        value = self.combine(np.multiply, numbers) if numbers else Block((), np.ones((), self.dtype))
+            return value
+        holds = self.combine(np.logical_and, [self.evaluate(b) for b in brackets])
         axes = self.order(union([holds, value]))
         return Block(axes, np.where(holds.spread(axes), value.spread(axes), self.dtype.type(0)))
 
     def reduction(self, node: Reduce) -> Block:
-        if node.kind == "sum" and isinstance(node.body, Mul):
-            numbers = [f for f in node.body.factors if not isinstance(f, Bracket)]
-            if len(numbers) > 1:
-                return self.contraction(node, numbers)
-        if box(node.indices) <= WINDOW and box(free_indices(node)) > 1:
+        if node.kind == "sum":
+            product = self.contraction(node)
+            if product is not None:
+                return product
+        if box(node.indices) <= WINDOW and box(free_indices(node)) >= 8 * WINDOW:
             return self.window(node)
         body = self.number(node.body)
         missing = box(i for i in node.indices if i not in body.axes)
@@ -152,15 +162,23 @@ class Evaluator:
             return Block(axes, array.max(axis=-1))
         return Block(axes, array.sum(axis=-1) * self.dtype.type(missing))
 
-    def contraction(self, node: Reduce, numbers: list[Expression]) -> Block:
-        """A sum of products, two factors at a time; brackets go into the smallest factor that has their indices."""
-        assert isinstance(node.body, Mul)
+    def contraction(self, node: Reduce) -> Block | None:
+        """A sum of products, two factors at a time; None if it is none.
+
+        A bracket masks every factor that has its indices. Where another factor is infinite that would not be
+        strongly zero, and the sum is taken term by term instead.
+        """
+        brackets, numbers = split(node.body)
+        if len(numbers) < 2:
+            return None
         blocks = [self.number(f) for f in numbers]
-        for condition in (self.evaluate(f) for f in node.body.factors if isinstance(f, Bracket)):
-            target = min(range(len(blocks)), key=lambda k: box(union([blocks[k], condition])))
-            axes = union([blocks[target], condition])
-            masked = np.where(condition.spread(axes), blocks[target].spread(axes), self.dtype.type(0))
-            blocks[target] = Block(axes, masked)
+        for condition in map(self.evaluate, brackets):
+            masked = [self.masked(block, condition) for block in blocks]
+            if any(new is old and not np.isfinite(old.array).all() for new, old in zip(masked, blocks, strict=True)):
+                return None
+            if all(new is old for new, old in zip(masked, blocks, strict=True)):
+                masked.append(Block(condition.axes, condition.array.astype(self.dtype)))
+            blocks = masked
         while len(blocks) > 2:
             a, b = min(itertools.combinations(blocks, 2), key=lambda pair: box(union(pair)))
             blocks = [self.combine(np.multiply, [a, b]), *(x for x in blocks if x is not a and x is not b)]
@@ -168,6 +186,12 @@ class Evaluator:
         keep = self.order(tuple(i for i in union(blocks) if i not in node.indices))
         result = contract(blocks[0], blocks[1], keep, node.indices)
         return Block(result.axes, result.array * self.dtype.type(missing)) if missing != 1 else result
+
+    def masked(self, block: Block, condition: Block) -> Block:
+        """The block with 0 where the condition fails, if it depends on all that the condition depends on."""
+        if not set(condition.axes) <= set(block.axes):
+            return block
+        return Block(block.axes, np.where(condition.spread(block.axes), block.array, self.dtype.type(0)))
 
     def window(self, node: Reduce) -> Block:
         """A reduction point by point, in the order of its indices: the first of equal maxima wins."""
@@ -192,3 +216,21 @@ class Evaluator:
         return Block(axes, where if node.kind == "argmax" else best)
 
 
+
+
+def split(node: Expression) -> tuple[list[Expression], list[Expression]]:
+    """The brackets and the other factors of a product, nested products included; at least the factor 1."""
+    if isinstance(node, Bracket):
+        return [node], [Const(1)]
+    if not isinstance(node, Mul):
+        return [], [node]
+    brackets: list[Expression] = []
+    numbers: list[Expression] = []
+    for factor in node.factors:
+        if isinstance(factor, Bracket):
+            brackets.append(factor)
+        else:
+            inner = split(factor)
+            brackets += inner[0]
+            numbers += inner[1]
+    return brackets, numbers or [Const(1)]
