@@ -71,7 +71,9 @@ class Loaded:
 
     def __init__(self, objects: list[bytes], target: Target) -> None:
         if not target.host:
-            raise ValueError(f"target {target.name} cannot run on this machine; only its assembly can be printed")
+            raise ValueError(
+                f"target {target.name} cannot run on this machine; only its assembly can be printed"
+            )
         machine = _target_machine(target)
         backing = llvm.parse_assembly("", llvm.create_context())
         backing.triple = target.triple

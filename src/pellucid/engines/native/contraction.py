@@ -15,7 +15,7 @@ smaller copy of the tile, and the last lanes of a vector are masked.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
@@ -73,7 +73,9 @@ class Contraction:
         for name, access in self.operands.items():
             for index in access.strides:
                 if index not in self.extents:
-                    raise ValueError(f"contraction: {name} uses index '{index}', but the indices are {list(self.extents)}")
+                    raise ValueError(
+                        f"contraction: {name} uses index '{index}', but the indices are {list(self.extents)}"
+                    )
         for index, extent in self.extents.items():
             if extent < 1:
                 raise ValueError(f"contraction: index '{index}' must have extent >= 1, got {extent}")
@@ -110,6 +112,37 @@ class Contraction:
             if pair.inner == index and pair.extent % self.extents[index]:
                 ends.add(pair.extent % self.extents[index])
         return tuple(sorted(ends))
+
+
+def merge(contraction: Contraction, others: Sequence[Access] = ()) -> tuple[Contraction, tuple[Access, ...]]:
+    """The same sum with neighbouring indices joined: (p, q) becomes one index wherever p moves by q's full extent.
+
+    A 1x1 convolution becomes a matrix product this way, and a kernel row with its channels one long loop. `others`
+    are accesses an epilogue uses; an index is joined only where they allow it, and they are returned rewritten.
+    """
+    extents = dict(contraction.extents)
+    strides = [dict(access.strides) for access in (*contraction.operands.values(), *others)]
+    fixed = {index for pair in contraction.ragged for index in (pair.block, pair.inner)}
+    summed = set(contraction.reduction)
+    joined = True
+    while joined:
+        joined = False
+        for p, q in itertools.permutations([index for index in extents if index not in fixed], 2):
+            if (p in summed) == (q in summed) and all(
+                each.get(p, 0) == each.get(q, 0) * extents[q] for each in strides
+            ):
+                extents[q] *= extents.pop(p)
+                strides = [{index: stride for index, stride in each.items() if index != p} for each in strides]
+                joined = True
+                break
+    accesses = [
+        Access(each, access.offset)
+        for each, access in zip(strides, (*contraction.operands.values(), *others), strict=True)
+    ]
+    initial = contraction.initial if isinstance(contraction.initial, str) else accesses[3]
+    count = len(contraction.operands)
+    result = Contraction(extents, *accesses[:3], initial, contraction.ragged)
+    return result, tuple(accesses[count:])
 
 
 @dataclass(frozen=True)
@@ -163,7 +196,9 @@ class Schedule:
 
 def tasks(contraction: Contraction, schedule: Schedule) -> int:
     """Number of independent tasks; the kernel's (begin, end) arguments select a range of them."""
-    return prod(-(-contraction.extents[loop.index] // loop.step) for loop in schedule.order[: schedule.parallel])
+    return prod(
+        -(-contraction.extents[loop.index] // loop.step) for loop in schedule.order[: schedule.parallel]
+    )
 
 
 def complete(contraction: Contraction, schedule: Schedule, target: Target) -> Schedule:
@@ -193,14 +228,20 @@ def _check(contraction: Contraction, schedule: Schedule, lanes: int) -> None:
             raise ValueError(f"schedule: no index '{index}' in this contraction; there are {list(known)}")
     for index in schedule.tiles:
         if index in contraction.reduction or index == schedule.lane:
-            raise ValueError(f"schedule: '{index}' cannot be tiled: tile indices of the output that are not the lane")
+            raise ValueError(
+                f"schedule: '{index}' cannot be tiled: tile indices of the output that are not the lane"
+            )
     for loop in schedule.order[: schedule.parallel]:
         if loop.index in contraction.reduction:
-            raise ValueError(f"schedule: parallel loop over '{loop.index}', which is summed over; make it a later loop")
+            raise ValueError(
+                f"schedule: parallel loop over '{loop.index}', which is summed over; make it a later loop"
+            )
     if schedule.lane in contraction.reduction and schedule.vectors != 1:
         raise ValueError("schedule: a lane that is summed over takes one vector")
     if schedule.unroll % schedule.partial:
-        raise ValueError(f"schedule: unroll {schedule.unroll} must be a multiple of partial {schedule.partial}")
+        raise ValueError(
+            f"schedule: unroll {schedule.unroll} must be a multiple of partial {schedule.partial}"
+        )
     for pair in contraction.ragged:
         if schedule.step(pair.block, lanes) != 1:
             raise ValueError(f"schedule: '{pair.block}' numbers ragged blocks and cannot be tiled")
@@ -330,7 +371,9 @@ class _Nest:
             ranges={index: (0, extent) for index, extent in self.contraction.extents.items()},
             values={},
             sizes={},
-            pointers={name: e.advance(self.arguments[name], access.offset) for name, access in operands.items()},
+            pointers={
+                name: e.advance(self.arguments[name], access.offset) for name, access in operands.items()
+            },
         )
         with e.loop(*e.arguments[-2:]) as task:
             self.walk(0, self.decode(task, state))
@@ -343,7 +386,9 @@ class _Nest:
             task, position = e.divide(task, -(-extent // loop.step))
             begin = e.multiply(position, loop.step)
             end = e.add(begin, loop.step)
-            state = self.narrow(state, loop.index, begin, end if extent % loop.step == 0 else e.minimum(end, extent))
+            state = self.narrow(
+                state, loop.index, begin, end if extent % loop.step == 0 else e.minimum(end, extent)
+            )
         return state
 
     def narrow(self, state: _State, index: str, begin: Number, end: Number) -> _State:
@@ -593,7 +638,9 @@ class _Tile:
                 where = dict(self.points[point])
                 if lane is not None:
                     where[lane] = v * self.lanes
-                values = {i: self.state.values[i] for i in self.state.values if i not in self.contraction.reduction}
+                values = {
+                    i: self.state.values[i] for i in self.state.values if i not in self.contraction.reduction
+                }
                 value = epilogue(Place(e, self.nest.arguments, values, where, lane, self.active(v)), total)
             _store(e, value, self.address("out", point, v), self.contraction.out, lane, self.active(v))
 
@@ -604,6 +651,8 @@ def _negate(emitter: Emitter, condition: bool | ir.Value) -> bool | ir.Value:
 
 def _tree_sum(emitter: Emitter, parts: list[ir.Value]) -> ir.Value:
     while len(parts) > 1:
-        pairs = [emitter.builder.fadd(left, right) for left, right in zip(parts[::2], parts[1::2], strict=False)]
+        pairs = [
+            emitter.builder.fadd(left, right) for left, right in zip(parts[::2], parts[1::2], strict=False)
+        ]
         parts = pairs + parts[len(pairs) * 2 :]
     return parts[0]

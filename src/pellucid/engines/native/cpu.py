@@ -115,7 +115,84 @@ def _aarch64() -> Target:
     return Target("aarch64", triple, "generic", "+neon", 4, 32, fused=True, host=host)
 
 
+# ---- what is measured
+
+_PEAK_STEPS = 1 << 18
+
+
+class Peak:
+    """The fastest multiply-add rate of one core, as a generated loop reaches it.
+
+    `measure()` takes about a millisecond, so that it can run next to whatever it is compared with.
+    """
+
+    def __init__(self, chosen: Target) -> None:
+        # Imported here: describing a machine needs no compiler, measuring it does.
+        from pellucid.engines.native import codegen
+
+        self._sums = min(chosen.registers - 4, 24)
+        self._operations = 2 * chosen.lanes * self._sums * _PEAK_STEPS
+        self._values = (ctypes.c_float * (chosen.lanes * (self._sums + 2)))()
+        self._code = codegen.Loaded([codegen.compile_object(_peak_loop(chosen, self._sums), chosen)], chosen)
+        kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
+        self._run = kind(self._code.address("peak"))
+
+    def measure(self, repeats: int = 3) -> float:
+        """Floating-point operations per second: the median of a few runs of the loop."""
+        address, rates = ctypes.addressof(self._values), []
+        for _ in range(repeats):
+            start = time.perf_counter()
+            self._run(address, _PEAK_STEPS)
+            rates.append(self._operations / (time.perf_counter() - start))
+        return statistics.median(rates)
+
+
+def _peak_loop(chosen: Target, count: int) -> str:
+    """IR of `void peak(float* values, i64 steps)`: independent multiply-adds on registers only."""
+    from llvmlite import ir
+
+    from pellucid.engines.native.emit import FLOAT, I64, POINTER, Emitter
+
+    module, lanes = ir.Module(), chosen.lanes
+    emitter = Emitter(module, "peak", [POINTER, I64], chosen)
+    values, steps = emitter.arguments
+    vector = ir.VectorType(FLOAT, lanes)
+    factors = [emitter.load(emitter.advance(values, k * lanes), lanes) for k in range(2)]
+    places = [emitter.advance(values, (2 + k) * lanes) for k in range(count)]
+    sums = [emitter.slot(vector) for _ in places]
+    for place, total in zip(places, sums, strict=True):
+        emitter.builder.store(emitter.load(place, lanes), total)
+    with emitter.loop(0, steps):
+        for total in sums:
+            present = emitter.builder.load(total, typ=vector)
+            emitter.builder.store(emitter.multiply_add(*factors, present), total)
+    for place, total in zip(places, sums, strict=True):
+        emitter.store(emitter.builder.load(total, typ=vector), place)
+    emitter.finish()
+    return str(module)
+
+
+def peak_flops(chosen: Target | None = None) -> float:
+    """Measured multiply-add peak of one core in floating-point operations per second."""
+    return Peak(chosen or target()).measure(repeats=7)
+
+
+def memory_bandwidth(size: int = 256 << 20) -> float:
+    """Bytes per second that one thread reads from memory (a sum over an array larger than the caches)."""
+    import numpy as np
+
+    array = np.ones(size // 8)
+    array.sum()
+    rates = []
+    for _ in range(5):
+        start = time.perf_counter()
+        array.sum()
+        rates.append(size / (time.perf_counter() - start))
+    return statistics.median(rates)
+
+
 # ---- caches
+
 
 @dataclass(frozen=True)
 class Caches:
