@@ -27,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "execution": MATHEMATICS | {"engines"},
     "training": MATHEMATICS | {"engines", "execution"},
     "data": {"errors"},
-    "train": RUNNING | {"data"},
+    "train": RUNNING | {"data", "formats"},
     "explain": RUNNING,
     "formats": RUNNING,
     "lessons": RUNNING | {"explain"},

@@ -171,7 +171,7 @@ def as_text(report: dict[str, Any]) -> str:
     ]
     for name, state in report["extras"].items():
         missing = f'not installed (pip install "pellucid[{name}]")'
-        lines.append(("extra", f"{name}: {state or missing}"))
+        lines.append(("extra", f"{name}: {f'{EXTRAS[name]} {state}' if state else missing}"))
     for name, state in report["engines"].items():
         lines.append(("engine", f"{name}: {state}"))
     for name in ("cache", "here"):
