@@ -79,7 +79,7 @@ FAMILIES = (
             "size": SIZES,
             "kernel_size": (1, 2, (3, 2), 5, IMAGE),
             "stride": (2, 3, (2, 1)),
-            "padding": (1, 2, (1, 2)),
+            "padding": (1, 2, (1, 2), "same"),
             "dilation": (2, (1, 2)),
             "groups": (2, DEPTHWISE),
             "bias": (False,),
@@ -228,6 +228,11 @@ CORNERS: Mapping[str, tuple[Mapping[str, Value], ...]] = {
         {"kernel_size": 1, "size": (1, 1)},
     ),
     "avg_pool2d": (
+        {"kernel_size": 3, "stride": 1, "padding": 1},
+        # The gradient's windows reach outside, where there is no count to divide by.
+        {"kernel_size": 3, "stride": 1, "padding": 1, "count_include_pad": False},
+        {"kernel_size": 3, "stride": 1, "padding": (1, 0), "count_include_pad": False, "size": (5, 8)},
+        {"kernel_size": 3, "stride": 1, "ceil_mode": True},
         {"kernel_size": 3, "stride": 2, "padding": 1, "ceil_mode": True},
         {"kernel_size": 3, "stride": 2, "padding": 1, "ceil_mode": True, "count_include_pad": False},
         {"kernel_size": 3, "stride": 2, "padding": 1, "ceil_mode": True, "size": (6, 6)},
@@ -301,6 +306,8 @@ def makes_sense(case: Case) -> bool:
         options[side] % options["groups"] for side in ("in_channels", "out_channels")
     ):
         return False
+    if options.get("padding") == "same":
+        return bool(options["stride"] == 1)
     if "kernel_size" not in options:
         return True
     return all(axis_fits(case, axis) for axis in (0, 1))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tests.oracles.result import Array, Result, flat, shaped
-from tests.oracles.windows import pair, positions, taps
+from tests.oracles.windows import paddings, pair, positions, taps
 
 Size = int | tuple[int, int]
 
@@ -18,7 +18,7 @@ class Geometry:
     x_shape: tuple[int, ...]
     w_shape: tuple[int, ...]
     stride: tuple[int, int]
-    padding: tuple[int, int]
+    padding: tuple[int | str, int | str]
     dilation: tuple[int, int]
     groups: int
     flip: bool
@@ -71,13 +71,13 @@ def conv2d(
     dy: Array | None = None,
     *,
     stride: Size = 1,
-    padding: Size = 0,
+    padding: Size | str = 0,
     dilation: Size = 1,
     groups: int = 1,
     flip: bool = False,
 ) -> Result:
     """Convolution and its gradients for the output gradient `dy` (all ones if none is given)."""
-    geometry = Geometry(x.shape, weight.shape, pair(stride), pair(padding), pair(dilation), groups, flip)
+    geometry = Geometry(x.shape, weight.shape, pair(stride), paddings(padding), pair(dilation), groups, flip)
     y_shape = geometry.y_shape
     per_map = y_shape[2] * y_shape[3]
     xs, ws = flat(x), flat(weight)

@@ -33,7 +33,8 @@ def separated(generator: np.random.Generator, shape: tuple[int, ...]) -> Array:
     sizes = 0.1 + 0.9 * (1 + generator.permutation(count)) / count
     signs = generator.choice([-1.0, 1.0], count)
     signs[0] = 1.0
-    return (sizes * signs).astype(np.float32).astype(np.float64).reshape(shape)
+    exact: Array = (sizes * signs).astype(np.float32).astype(np.float64)
+    return exact.reshape(shape)
 
 
 def integers(generator: np.random.Generator, shape: tuple[int, ...], zeros: bool) -> Array:

@@ -2,18 +2,24 @@
 
 
 def positions(
-    extent: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool = False
+    extent: int,
+    kernel: int,
+    stride: int,
+    padding: int | str,
+    dilation: int,
+    ceil_mode: bool = False,
 ) -> list[int]:
     """First cells of all windows along one axis; cells below 0 or from `extent` on are padding.
 
     A window stands only where it ends inside the padded image. With `ceil_mode` one more window may stick out
     at the far end if cells of the padded image are left over, provided that it starts inside the image or the
-    near padding.
+    near padding. Padding "same" is as much as keeps the size, an odd cell of it at the far end.
     """
     reach = dilation * (kernel - 1)
-    last_cell = extent - 1 + padding
+    near, far = (padding, padding) if isinstance(padding, int) else (reach // 2, reach - reach // 2)
+    last_cell = extent - 1 + far
     starts = []
-    start = -padding
+    start = -near
     while start + reach <= last_cell:
         starts.append(start)
         start += stride
@@ -30,3 +36,8 @@ def taps(start: int, kernel: int, dilation: int) -> list[int]:
 def pair(value: int | tuple[int, int]) -> tuple[int, int]:
     """A number for both axes, or one number for each."""
     return (value, value) if isinstance(value, int) else value
+
+
+def paddings(value: int | tuple[int, int] | str) -> tuple[int | str, int | str]:
+    """Padding along both axes; "same" is the same word for both."""
+    return (value, value) if isinstance(value, str) else pair(value)

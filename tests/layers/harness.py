@@ -1,0 +1,83 @@
+"""Cases of the table on the product: build the layer, run it forward and backward, hand back the results."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+from tests.cases import Case
+from tests.oracles.compare import assert_close, assert_close_in_norm, assert_identical
+from tests.oracles.inputs import Inputs
+from tests.oracles.result import Result
+
+import pellucid as pc
+
+AnyArray = npt.NDArray[np.generic]
+
+CONSTRUCTORS = {
+    "conv2d": pc.layers.Conv2d,
+    "max_pool2d": pc.layers.MaxPool2d,
+    "avg_pool2d": pc.layers.AvgPool2d,
+    "global_avg_pool2d": pc.layers.GlobalAvgPool2d,
+    "linear": pc.layers.Linear,
+    "relu": pc.layers.ReLU,
+    "leaky_relu": pc.layers.LeakyReLU,
+    "sigmoid": pc.layers.Sigmoid,
+    "tanh": pc.layers.Tanh,
+    "scaled_tanh": pc.layers.ScaledTanh,
+    "softmax": pc.layers.Softmax,
+    "log_softmax": pc.layers.LogSoftmax,
+    "flatten": pc.layers.Flatten,
+    "fixed_filter2d": pc.layers.FixedFilter2d,
+}
+
+
+def build(case: Case) -> pc.layers.Layer:
+    """The case's layer."""
+    options = case.options
+    if "kernel" in options:
+        options["kernel"] = np.array(options["kernel"])
+    layer: pc.layers.Layer = CONSTRUCTORS[case.kind](**options)
+    return layer
+
+
+def run(layer: pc.layers.Layer, given: Inputs, *, engine: str, dtype: str) -> Result:
+    """Output and all gradients by the product, in the precision asked for."""
+    y, dx, gradients = pc.vjp(
+        layer,
+        given.x.astype(dtype),
+        given.dy.astype(dtype),
+        engine=engine,
+        dtype=dtype,
+        training=True,
+        parameters={name: value.astype(dtype) for name, value in given.parameters.items()},
+    )
+    for name, array in {"y": y, "dx": dx, **gradients}.items():
+        assert array.dtype == np.dtype(dtype), f"{name} is {array.dtype}, asked for {dtype}"
+    return Result(y, dx, gradients)
+
+
+def pairs(actual: Result, expected: Result) -> dict[str, tuple[AnyArray, AnyArray]]:
+    """What to compare: the output, the input's gradient, the gradient of every parameter."""
+    assert set(actual.gradients) == set(expected.gradients)
+    gradients: Mapping[str, tuple[AnyArray, AnyArray]] = {
+        f"d {name}": (actual.gradients[name], expected.gradients[name]) for name in expected.gradients
+    }
+    return {"y": (actual.y, expected.y), "d x": (actual.dx, expected.dx), **gradients}
+
+
+def assert_results_close(actual: Result, expected: Result, *, rtol: float, atol: float, repro: str) -> None:
+    """Output and gradients, element by element."""
+    for name, (got, wanted) in pairs(actual, expected).items():
+        assert_close(name, got, wanted, rtol=rtol, atol=atol, repro=repro)
+
+
+def assert_results_close_in_norm(actual: Result, expected: Result, *, rtol: float, repro: str) -> None:
+    """Output and gradients, each judged as a whole: for single precision."""
+    for name, (got, wanted) in pairs(actual, expected).items():
+        assert_close_in_norm(name, got, wanted, rtol=rtol, repro=repro)
+
+
+def assert_results_identical(actual: Result, expected: Result, *, repro: str) -> None:
+    """Output and gradients, exactly."""
+    for name, (got, wanted) in pairs(actual, expected).items():
+        assert_identical(name, got, wanted, repro)

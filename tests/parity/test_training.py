@@ -1,0 +1,196 @@
+"""Optimisers and whole models against PyTorch: the same weights, the same batches, the same steps."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from tests.optim.table import OPTIMIZER_CASES, OptimizerCase
+from tests.oracles.compare import assert_close, assert_close_in_norm
+from torch import Tensor, nn
+from torch.nn import functional
+
+import pellucid as pc
+
+pytestmark = pytest.mark.parity
+Batch = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]
+
+TORCH: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "sgd": torch.optim.SGD,
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+}
+
+
+class LeNet5(nn.Module):
+    """LeNet-5 of the notes `training`, with tanh and average pooling unless told otherwise."""
+
+    def __init__(
+        self, activation: Callable[[Tensor], Tensor] = torch.tanh, pooling: str = "average", padding: int = 2
+    ) -> None:
+        super().__init__()
+        self.activation = activation
+        self.pool = functional.avg_pool2d if pooling == "average" else functional.max_pool2d
+        self.conv1, self.conv2 = nn.Conv2d(1, 6, 5, padding=padding), nn.Conv2d(6, 16, 5)
+        self.fc1, self.fc2, self.fc3 = nn.Linear(16 * 5 * 5, 120), nn.Linear(120, 84), nn.Linear(84, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        f = self.activation
+        x = self.pool(f(self.conv1(x)), 2)
+        x = self.pool(f(self.conv2(x)), 2).flatten(1)
+        logits: Tensor = self.fc3(f(self.fc2(f(self.fc1(x)))))
+        return logits
+
+
+class NotesCNN(nn.Module):
+    """The network of the notes `architecture`; its kernels are turned around, as PyTorch only correlates."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(1, 4, 5), nn.Conv2d(4, 6, 5)
+        self.fc1, self.fc2 = nn.Linear(6 * 4 * 4, 50), nn.Linear(50, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for conv in (self.conv1, self.conv2):
+            flipped = conv.weight.flip(2, 3)
+            x = functional.avg_pool2d(functional.relu(functional.conv2d(x, flipped, conv.bias)), 2)
+        logits: Tensor = self.fc2(functional.relu(self.fc1(x.flatten(1))))
+        return logits
+
+
+MODELS: dict[str, tuple[str, Mapping[str, Any], Callable[[], nn.Module]]] = {
+    "lenet5": ("lenet5", {}, LeNet5),
+    "lenet5-max-relu": (
+        "lenet5",
+        {"activation": "relu", "pooling": "max"},
+        lambda: LeNet5(torch.relu, "max"),
+    ),
+    "lenet5-sigmoid": ("lenet5", {"activation": "sigmoid"}, lambda: LeNet5(torch.sigmoid)),
+    "lenet5-1998": (
+        "lenet5",
+        {"activation": "scaled_tanh", "image_size": 32},
+        lambda: LeNet5(lambda x: 1.7159 * torch.tanh(2 / 3 * x), padding=0),
+    ),
+    "notes-cnn": ("notes-cnn", {}, NotesCNN),
+}
+every_model = pytest.mark.parametrize("name", MODELS)
+
+
+def twins(name: str) -> tuple[pc.Graph, nn.Module]:
+    """The product's model and PyTorch's with the same weights."""
+    registered, options, make = MODELS[name]
+    model = pc.models.create(registered, **options).init(seed=5)
+    twin = make()
+    generator = np.random.default_rng(5)
+    weights = {
+        # Biases start at zero; a little noise shows whether they are used.
+        key: value + 0.1 * generator.normal(size=value.shape).astype(np.float32) * key.endswith("bias")
+        for key, value in model.parameters.items()
+    }
+    model.load(weights)
+    twin.load_state_dict({key: torch.tensor(value) for key, value in weights.items()}, strict=True)
+    return model, twin
+
+
+def batches(model: pc.Graph, count: int, size: int = 16) -> list[Batch]:
+    """Images in the range of real ones, and labels that depend on them: there is something to learn."""
+    generator = np.random.default_rng(7)
+    assert model.input_shape is not None
+    patterns = generator.uniform(size=(10, *model.input_shape))
+    made = []
+    for _ in range(count):
+        labels = generator.integers(10, size=size)
+        images = 0.7 * patterns[labels] + 0.3 * generator.uniform(size=(size, *model.input_shape))
+        made.append((images.astype(np.float32), labels))
+    return made
+
+
+@every_model
+def test_models_agree(name: str, engine: str, repro: str) -> None:
+    """Output, gradient by the images, gradient by every parameter."""
+    model, twin = twins(name)
+    x, _ = batches(model, 1, size=8)[0]
+    dy = np.random.default_rng(9).normal(size=(8, 10)).astype(np.float32)
+    y, dx, gradients = pc.vjp(model, x, dy, engine=engine, training=True)
+    leaf = torch.tensor(x, requires_grad=True)
+    expected = twin(leaf)
+    expected.backward(torch.tensor(dy))
+    assert leaf.grad is not None
+    assert_close_in_norm("y", y, expected.detach().numpy(), rtol=1e-5, repro=repro)
+    assert_close_in_norm("d x", dx, leaf.grad.numpy(), rtol=1e-5, repro=repro)
+    named = dict(twin.named_parameters())
+    assert set(gradients) == set(named)
+    for key, parameter in named.items():
+        assert parameter.grad is not None
+        assert_close_in_norm(f"d {key}", gradients[key], parameter.grad.numpy(), rtol=1e-5, repro=repro)
+
+
+@every_model
+def test_predictions_agree(name: str, engine: str, repro: str) -> None:
+    model, twin = twins(name)
+    x, _ = batches(model, 1, size=70)[0]
+    with torch.no_grad():
+        expected = twin(torch.tensor(x)).numpy()
+    assert_close_in_norm("y", pc.predict(model, x, engine=engine), expected, rtol=1e-5, repro=repro)
+
+
+@every_model
+def test_twenty_steps_of_training_agree(name: str, engine: str, repro: str) -> None:
+    """Every loss, and the weights at the end; single precision drifts apart a little with every step."""
+    model, twin = twins(name)
+    data = batches(model, 20)
+    step = pc.compile_training(
+        model,
+        batch_size=16,
+        input_shape=model.input_shape,
+        loss="cross_entropy",
+        optimizer=pc.optim.SGD(lr=0.02, momentum=0.9),
+        engine=engine,
+    )
+    optimizer = torch.optim.SGD(twin.parameters(), lr=0.02, momentum=0.9)
+    losses = []
+    for number, (x, labels) in enumerate(data):
+        expected = torch_step(twin, optimizer, torch.tensor(x), torch.tensor(labels))
+        losses.append(step(x, labels))
+        assert_close(f"loss {number}", np.array([losses[-1]]), np.array([expected]), rtol=1e-4, repro=repro)
+    assert losses[-1] != losses[0]
+    for key, parameter in twin.named_parameters():
+        wanted = parameter.detach().numpy()
+        assert_close_in_norm(key, step.parameters[key], wanted, rtol=1e-4, repro=repro)
+
+
+def torch_step(twin: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, labels: Tensor) -> float:
+    """One step of PyTorch's training; its loss."""
+    optimizer.zero_grad()
+    loss = functional.cross_entropy(twin(x), labels)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@pytest.mark.parametrize("case", OPTIMIZER_CASES, ids=lambda case: case.id)
+def test_optimizers_agree(case: OptimizerCase, engine: str, repro: str) -> None:
+    """Five steps in double precision, so that nothing but the rule can differ."""
+    model, twin = twins("notes-cnn")
+    twin = twin.double()
+    step = pc.compile_training(
+        model,
+        batch_size=16,
+        input_shape=model.input_shape,
+        loss="cross_entropy",
+        optimizer=pc.optim.get(case.kind, **case.options),
+        engine=engine,
+        dtype="float64",
+    )
+    options = {"lr": 1e-3, **case.options}
+    optimizer = TORCH[case.kind](twin.parameters(), **options)
+    for number, (x, labels) in enumerate(batches(model, 5)):
+        expected = torch_step(twin, optimizer, torch.tensor(x).double(), torch.tensor(labels))
+        assert_close(
+            f"loss {number}", np.array([step(x, labels)]), np.array([expected]), rtol=1e-7, repro=repro
+        )
+    for key, parameter in twin.named_parameters():
+        wanted = parameter.detach().numpy()
+        assert_close(key, step.parameters[key], wanted, rtol=1e-5, atol=1e-9, repro=repro)

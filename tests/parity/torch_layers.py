@@ -1,0 +1,77 @@
+"""PyTorch's answer for a case of the table, in the same form as an oracle's."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from tests.cases import Case
+from tests.oracles.inputs import Inputs
+from tests.oracles.result import Result
+from torch import Tensor
+from torch.nn import functional
+
+Parameters = Mapping[str, Tensor]
+
+
+def conv2d(x: Tensor, parameters: Parameters, options: Mapping[str, Any]) -> Tensor:
+    """Cross-correlation; true convolution by turning the kernels around."""
+    weight = parameters["weight"]
+    if options["flip"]:
+        weight = torch.flip(weight, (2, 3))
+    movement = {name: options[name] for name in ("stride", "padding", "dilation", "groups")}
+    return functional.conv2d(x, weight, parameters.get("bias"), **movement)
+
+
+def max_pool2d(x: Tensor, parameters: Parameters, options: Mapping[str, Any]) -> Tensor:
+    """PyTorch knows the first maximum only; without ties both rules are the same."""
+    return functional.max_pool2d(x, **{name: value for name, value in options.items() if name != "ties"})
+
+
+def fixed_filter2d(x: Tensor, parameters: Parameters, options: Mapping[str, Any]) -> Tensor:
+    """The same kernel for every channel: a depthwise convolution."""
+    kernel = torch.tensor(options["kernel"], dtype=x.dtype).expand(x.shape[1], 1, -1, -1)
+    return functional.conv2d(
+        x, kernel, stride=options["stride"], padding=options["padding"], groups=x.shape[1]
+    )
+
+
+LAYERS: dict[str, Callable[[Tensor, Parameters, Mapping[str, Any]], Tensor]] = {
+    "conv2d": conv2d,
+    "max_pool2d": max_pool2d,
+    "avg_pool2d": lambda x, _, options: functional.avg_pool2d(x, **options),
+    "global_avg_pool2d": lambda x, *_: functional.adaptive_avg_pool2d(x, 1).flatten(1),
+    "linear": lambda x, parameters, _: functional.linear(x, parameters["weight"], parameters.get("bias")),
+    "relu": lambda x, *_: functional.relu(x),
+    "leaky_relu": lambda x, _, options: functional.leaky_relu(x, **options),
+    "sigmoid": lambda x, *_: torch.sigmoid(x),
+    "tanh": lambda x, *_: torch.tanh(x),
+    "scaled_tanh": lambda x, _, options: options["amplitude"] * torch.tanh(options["slope"] * x),
+    "softmax": lambda x, *_: functional.softmax(x, dim=1),
+    "log_softmax": lambda x, *_: functional.log_softmax(x, dim=1),
+    "flatten": lambda x, *_: torch.flatten(x, 1),
+    "fixed_filter2d": fixed_filter2d,
+}
+
+
+def as_tensor(array: npt.NDArray[np.generic], dtype: torch.dtype) -> Tensor:
+    """A copy that records gradients."""
+    return torch.tensor(array, dtype=dtype, requires_grad=True)
+
+
+def as_array(tensor: Tensor | None) -> npt.NDArray[np.float64]:
+    """A tensor's numbers; a gradient that PyTorch left out is an error."""
+    if tensor is None:
+        raise AssertionError("PyTorch computed no gradient")
+    return tensor.detach().numpy().astype(np.float64)
+
+
+def answer_of_torch(case: Case, given: Inputs, dtype: torch.dtype) -> Result:
+    """Output and all gradients by PyTorch's own differentiation."""
+    x = as_tensor(given.x, dtype)
+    parameters = {name: as_tensor(value, dtype) for name, value in given.parameters.items()}
+    y = LAYERS[case.kind](x, parameters, case.options)
+    y.backward(torch.tensor(given.dy, dtype=dtype).reshape(y.shape))
+    gradients = {name: as_array(tensor.grad) for name, tensor in parameters.items()}
+    return Result(as_array(y), as_array(x.grad), gradients)
