@@ -10,6 +10,7 @@ explanation are derived from that equation.
 """
 
 from pellucid import data, engines, errors, initializers, layers, losses, models, notation, optim
+from pellucid.derivation import Derivation, derivable_names, derive, derive_by_name
 from pellucid.execution import Inference, compile, loss_and_gradient, predict, vjp
 from pellucid.layers import Layer, Parameter
 from pellucid.models import Graph, Sequential
@@ -18,6 +19,7 @@ from pellucid.training import TrainingStep, compile_training
 __version__ = "0.1.0"
 
 __all__ = [
+    "Derivation",
     "Graph",
     "Inference",
     "Layer",
@@ -27,6 +29,9 @@ __all__ = [
     "compile",
     "compile_training",
     "data",
+    "derivable_names",
+    "derive",
+    "derive_by_name",
     "engines",
     "errors",
     "initializers",

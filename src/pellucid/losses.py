@@ -120,7 +120,10 @@ class OutputCrossEntropy(Loss):
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
         every = axes(output)
         loss = Tensor("L")
-        wanted = bracket(every[1], "==", target[every[0]]) if target.kind == "int" else target[every]
+        if target.kind == "int":
+            labels, target = target, Tensor("T", output.extents, differentiable=False)
+            target[every] = bracket(every[1], "==", labels[every[0]])
+        wanted = target[every]
         # Each half is 0 where its weight is: an exact 0 times an infinite logarithm does not count.
         on = bracket(wanted, ">", 0) * wanted * log(output[every])
         off = bracket(wanted, "<", 1) * (1 - wanted) * log(1 - output[every])

@@ -78,7 +78,8 @@ class FixedFilter2d(Layer):
         if isinstance(self.scale, Fraction):
             # Multiplying and then dividing by whole numbers rounds once where 1/9 would round twice.
             top, bottom = self.scale.numerator, self.scale.denominator
-            y[n, c, i, j] = (value if top == 1 else value * top) / bottom if bottom != 1 else value * top
+            value = value if top == 1 else value * top
+            y[n, c, i, j] = value if bottom == 1 else value / bottom
         else:
             y[n, c, i, j] = value * self.scale
         return y

@@ -270,8 +270,8 @@ class _Rule:
                 self.push(numerator, (*gradient, Const(1) / denominator), bound)
                 self.push(denominator, (Const(-1), *gradient, self.value_of(node) / denominator), bound)
             case Pow(base, exponent):
-                slope = base if exponent == Const(2) else Pow(base, _less_one(exponent))
-                self.push(base, (exponent, *gradient, slope), bound)
+                lower = base if exponent == Const(2) else Pow(base, _less_one(exponent))
+                self.push(base, (exponent, *gradient, lower), bound)
             case Call(function, args):
                 slopes = FUNCTIONS[function].derivative(args, self.value_of(node))
                 for argument, slope in zip(args, slopes, strict=True):

@@ -27,10 +27,8 @@ SUM, PRODUCT, POWER, ATOM = range(4)
 
 
 def number(value: Number) -> str:
-    """A number as it is written by hand: exact fractions stay fractions."""
-    if isinstance(value, Fraction):
-        return str(value)
-    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else repr(value)
+    """A number as it is written by hand: whole numbers and fractions exactly, others to six digits."""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def text(node: Expression) -> str:

@@ -192,7 +192,7 @@ def _common(terms: list[Monomial]) -> tuple[Monomial, list[Monomial]]:
         powers = dict(term.powers)
         shared = {b: min(e, powers[b]) if e > 0 else max(e, powers[b])
                   for b, e in shared.items() if b in powers and (e > 0) == (powers[b] > 0)}
-    size = abs(terms[0].coefficient)
+    size: Number = abs(terms[0].coefficient)
     if any(abs(t.coefficient) != size for t in terms):
         size = 1
     inverse = Monomial(1, tuple((b, -e) for b, e in shared.items()))

@@ -45,7 +45,7 @@ def _split_sum(tensor: Tensor) -> list[Tensor]:
         return []
     if any(a.single is None for a in equation.at):
         return []
-    name = Tensor(f"Q{tensor.symbol}", tensor.extents, name=f"sum in {tensor.name}")
+    name = Tensor("Q", tensor.extents, name=f"sum in {tensor.name}")
     name.definition.append(Equation(name, equation.at, sums[0]))
     value = transform(equation.value, lambda node: Access(name, equation.at) if node is sums[0] else node)
     tensor.definition = [Equation(tensor, equation.at, value)]
