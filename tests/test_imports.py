@@ -31,8 +31,9 @@ ALLOWED: dict[str, set[str]] = {
     "explain": RUNNING,
     "formats": RUNNING,
     "lessons": RUNNING | {"explain"},
-    "cli": RUNNING | {"data", "train", "explain", "formats", "lessons", "pellucid"},
-    "__init__": RUNNING | {"data", "train", "explain", "formats", "lessons"},
+    "derivation": MATHEMATICS,
+    "cli": RUNNING | {"derivation", "data", "train", "explain", "formats", "lessons", "pellucid"},
+    "__init__": RUNNING | {"derivation", "data", "train", "explain", "formats", "lessons"},
     "__main__": {"cli"},
 }
 
