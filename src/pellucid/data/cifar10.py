@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pellucid.data.download import RemoteFile, fetch, is_intact
+from pellucid.data.download import CHUNK, RemoteFile, fetch, is_intact
 from pellucid.data.folder import load_tree
 from pellucid.data.places import cache_folder, open_regular, search_folders, shown
 from pellucid.data.source import Part, Request, Source
@@ -121,7 +121,11 @@ def _from_archive(path: Path) -> Source:
 
     try:
         with open_regular(path) as file, tarfile.open(fileobj=file, mode="r:*") as archive:
-            return _assembled(dict(_members(archive, path)), path)
+            batches = dict(_members(archive, path))
+            # The checksum of a gzip file comes last; without reading up to it, damage would go unnoticed.
+            while archive.fileobj is not None and archive.fileobj.read(CHUNK):
+                pass
+        return _assembled(batches, path)
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         raise DataError(
             f"{shown(path)}: the archive is damaged ({error}). Copy or download it again."

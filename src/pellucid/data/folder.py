@@ -29,7 +29,7 @@ CHUNK = 64
 """Files decoded per task: enough to make the cost of a task small."""
 MAX_THREADS = 8
 THREADED_BYTES = 4096
-"""Mean file size from which several threads are faster: measured with two, JPEG files of 1 kB (32x32) took 1.2
+"""Mean file size from which several threads are faster: with two, JPEG files of 1 kB (32x32) took 1.2
 times as long, files of 21 kB (224x224) 0.6 times."""
 
 

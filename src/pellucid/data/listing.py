@@ -18,7 +18,7 @@ from pellucid.errors import DataError
 
 @dataclass(frozen=True)
 class ListedFile:
-    """A file with an image's suffix: names from the root down, bytes, and why it must not be opened (or "")."""
+    """A file with an image's suffix: names from the root down, bytes, why it must not be opened (or "")."""
 
     parts: tuple[str, ...]
     size: int = 0
@@ -148,13 +148,16 @@ class ZipTree:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._file = open_regular(path)
         try:
-            self._archive = zipfile.ZipFile(open_regular(path))
+            self._archive = zipfile.ZipFile(self._file)
+            self._entries = self._ordinary_entries()
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-            raise DataError(
-                f"{shown(path)}: neither a folder nor a readable zip archive ({error})."
-            ) from error
-        self._entries = self._ordinary_entries()
+            self._file.close()
+            raise DataError(f"{shown(path)}: neither a folder nor a readable zip archive ({error}).") from error
+        except DataError:
+            self._file.close()
+            raise
 
     def _ordinary_entries(self) -> Mapping[tuple[str, ...], zipfile.ZipInfo]:
         entries: dict[tuple[str, ...], zipfile.ZipInfo] = {}
@@ -198,6 +201,7 @@ class ZipTree:
     def close(self) -> None:
         """Close the archive."""
         self._archive.close()
+        self._file.close()
 
 
 def _zip_problem(info: zipfile.ZipInfo) -> str:
