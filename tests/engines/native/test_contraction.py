@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-import subprocess
-import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,18 +14,8 @@ from hypothesis import strategies as st
 from llvmlite import ir
 
 from pellucid.engines.native import codegen, cpu
-from pellucid.engines.native.contraction import (
-    Access,
-    Contraction,
-    Epilogue,
-    Loop,
-    Place,
-    Ragged,
-    Schedule,
-    complete,
-    emit_contraction,
-    tasks,
-)
+from pellucid.engines.native.contraction import Access, Contraction, Loop, Ragged, Schedule, tasks
+from pellucid.engines.native.kernel import Epilogue, emit_contraction
 
 TARGETS = [name for name in ("avx512", "avx2", "sse", "aarch64") if cpu.target(name).host]
 GUARD = 37  # floats before and after every buffer
@@ -47,7 +35,8 @@ def points(contraction: Contraction) -> list[dict[str, int]]:
     for values in itertools.product(*(range(n) for n in contraction.extents.values())):
         point = dict(zip(names, values, strict=True))
         if all(
-            point[p.block] * contraction.extents[p.inner] + point[p.inner] < p.extent for p in contraction.ragged
+            point[p.block] * contraction.extents[p.inner] + point[p.inner] < p.extent
+            for p in contraction.ragged
         ):
             found.append(point)
     return found
@@ -69,13 +58,15 @@ def run(
 ) -> tuple[Floats, npt.NDArray[np.float64], dict[str, Floats]]:
     """Run a kernel; returns (elements of out, expected sums in float64, all buffers).
 
-    Elements that do not belong to the equation are NaN in every buffer: reading one poisons the result, writing one
-    is found by comparing the bits.
+    Elements that do not belong to the equation are NaN in every buffer: reading one poisons the result,
+    writing one is found by comparing the bits.
     """
     contraction, random = case.contraction, np.random.default_rng(seed)
     extras = extras or {}
     module = ir.Module()
-    emit_contraction(module, "kernel", contraction, case.schedule, target, epilogue=epilogue, extras=tuple(extras))
+    emit_contraction(
+        module, "kernel", contraction, case.schedule, target, epilogue=epilogue, extras=tuple(extras)
+    )
     code = codegen.Loaded([codegen.compile_object(str(module), target)], target)
     buffers, pointers = {}, []
     for name, access in contraction.operands.items():
@@ -89,7 +80,9 @@ def run(
         pointers.append(buffer.ctypes.data + 4 * (GUARD - low))
     before = {name: buffer.copy() for name, buffer in buffers.items()}
     expected = reference(contraction, before)
-    kind = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * (len(pointers) + len(extras)), ctypes.c_int64, ctypes.c_int64)
+    kind = ctypes.CFUNCTYPE(
+        None, *[ctypes.c_void_p] * (len(pointers) + len(extras)), ctypes.c_int64, ctypes.c_int64
+    )
     kernel = kind(code.address("kernel"))
     total = tasks(contraction, case.schedule)
     for share in reversed(range(shares)):
@@ -109,9 +102,7 @@ def run(
 
 def reference(contraction: Contraction, buffers: dict[str, Floats]) -> npt.NDArray[np.float64]:
     """The equation, one product after another, in float64."""
-    where = {
-        name: addresses(contraction, access) for name, access in contraction.operands.items()
-    }
+    where = {name: addresses(contraction, access) for name, access in contraction.operands.items()}
     inside = {name: at - at.min() + GUARD for name, at in where.items()}
     wide = {name: buffer.astype(np.float64) for name, buffer in buffers.items()}
     expected = np.full(buffers["out"].size, np.nan)
@@ -152,7 +143,9 @@ def cases(draw: st.DrawFn, lanes: int) -> Case:
         most = extents["block"] * extents[lane]
         ragged = (Ragged("block", lane, draw(st.integers(most - extents[lane] + 1, most))),)
     used = {name: [index for index in extents if draw(st.integers(0, 3))] for name in ("a", "b", "initial")}
-    accesses = {name: dense_strides(draw, indices, extents) for name, indices in used.items() if name != "initial"}
+    accesses = {
+        name: dense_strides(draw, indices, extents) for name, indices in used.items() if name != "initial"
+    }
     if reduced and "i" in accesses["a"] and draw(st.booleans()):
         accesses["a"][reduced[0]] = accesses["a"]["i"]  # a convolution reads overlapping windows
     initial: str | Access = draw(st.sampled_from(["zero", "out", "bias"]))
@@ -194,7 +187,14 @@ def schedules(draw: st.DrawFn, contraction: Contraction, lane: str, vectors: int
     reduce = sorted(draw(st.permutations(list(contraction.reduction))), key=lambda index: index != "block")
     partial = draw(st.sampled_from([1, 1, 2, 3]))
     return Schedule(
-        lane, vectors, tiles, tuple(loops), tuple(reduce), parallel, partial * draw(st.integers(1, 2)), partial
+        lane,
+        vectors,
+        tiles,
+        tuple(loops),
+        tuple(reduce),
+        parallel,
+        partial * draw(st.integers(1, 2)),
+        partial,
     )
 
 

@@ -1,7 +1,7 @@
 """What the machine can do: vector extensions, caches, and (measured on request) its peak speed.
 
-A `Target` describes the code to generate. It is detected from the CPU this process runs on, or forced by name, so that
-every instruction set can be tested on one machine and foreign assembly can be printed.
+A `Target` describes the code to generate. It is detected from the CPU this process runs on, or forced by
+name, so that every instruction set can be tested on one machine and foreign assembly can be printed.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ def names() -> tuple[str, ...]:
 def target(name: str | None = None) -> Target:
     """The target to generate code for: the best one of this machine, or the one named.
 
-    Raises ConfigError for an unknown name and for a machine the compiler has no target for. A target this machine
-    cannot run is described all the same (`host` is False): its assembly can be printed, not executed.
+    Raises ConfigError for an unknown name and for a machine the compiler has no target for. A target this
+    machine cannot run is described all the same (`host` is False): its assembly can be printed, not executed.
     """
     if name is None:
         usable = [candidate for candidate in names() if target(candidate).host]
@@ -165,7 +165,7 @@ def _peak_loop(chosen: Target, count: int) -> str:
     with emitter.loop(0, steps):
         for total in sums:
             present = emitter.builder.load(total, typ=vector)
-            emitter.builder.store(emitter.multiply_add(*factors, present), total)
+            emitter.builder.store(emitter.multiply_add(factors[0], factors[1], present), total)
     for place, total in zip(places, sums, strict=True):
         emitter.store(emitter.builder.load(total, typ=vector), place)
     emitter.finish()

@@ -1,16 +1,17 @@
 """Small helpers that write LLVM IR: loops, conditions, addresses, vectors.
 
-An `Emitter` owns one function under construction. It knows nothing of convolutions or schedules; the generators on
-top of it (contractions, loop nests, barriers) read like the loops they emit.
+An `Emitter` owns one function under construction. It knows nothing of convolutions or schedules; the
+generators on top of it (contractions, loop nests, barriers) read like the loops they emit.
 
-Floating-point flags: multiply-adds are emitted as fused operations, one by one, in a fixed order. Nothing may be
-reassociated, so a kernel gives the same bits on every run.
+Floating-point flags: multiply-adds are emitted as fused operations, one by one, in a fixed order. Nothing may
+be reassociated, so a kernel gives the same bits on every run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeAlias
 
 from llvmlite import ir
 
@@ -20,7 +21,7 @@ I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 FLOAT = ir.FloatType()
 POINTER = ir.PointerType()
 
-Number = int | ir.Value
+Number: TypeAlias = int | ir.Value
 """An integer known while compiling (int) or only while running (an i64 value)."""
 
 
@@ -157,7 +158,7 @@ class Emitter:
         return self.builder.gep(pointer, [integer(elements)], source_etype=kind)
 
     def load(self, pointer: ir.Value, lanes: int, active: int | None = None) -> ir.Value:
-        """A vector of consecutive floats; with `active` < `lanes` only that many are read, the rest are zero."""
+        """A vector of consecutive floats; with `active` given only that many are read, the rest are 0."""
         vector = ir.VectorType(FLOAT, lanes)
         if active is None or active == lanes:
             return self.builder.load(pointer, align=4, typ=vector)
@@ -222,7 +223,7 @@ class Emitter:
         return self.builder.select(mask(lanes, active), vector, self.zero(lanes))
 
     def multiply_add(self, left: ir.Value, right: ir.Value, total: ir.Value) -> ir.Value:
-        """left * right + total, rounded once where the target fuses it and twice where it cannot."""
+        """Left * right + total, rounded once where the target fuses it and twice where it cannot."""
         if not self.target.fused:
             return self.builder.fadd(self.builder.fmul(left, right), total)
         kind = left.type

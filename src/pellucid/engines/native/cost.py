@@ -1,0 +1,269 @@
+"""What a schedule costs, counted on paper.
+
+The model counts what the generated loops do on one core:
+
+    multiply-adds   two vectors per cycle at best; fewer when too few accumulators hide the latency of one
+    loads           two per cycle; a tile of r x v accumulators loads r + v values for r * v products
+    tiles           starting and storing the accumulators once per tile, short loops, horizontal sums
+    traffic         cache lines that come from the second cache, the last cache and memory
+
+and adds up cycles. The constants are rounded from measurements on current x86 cores; what matters is the
+order in which candidates come out, and bench/contraction.py compares it with measured times.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil, gcd, prod
+
+from pellucid.engines.native.contraction import Access, Contraction, Schedule, complete
+from pellucid.engines.native.cpu import Caches, Target, caches
+
+FLOATS_PER_LINE = 16
+SETS = 64  # of the first cache; larger caches repeat the pattern
+LATENCY = 4  # cycles from one multiply-add to the next on the same accumulator
+PER_CYCLE = 2  # multiply-adds, and also loads, per cycle
+DECODED = 6  # instructions per cycle
+TILE_OVERHEAD = 12  # cycles to enter and leave a register tile
+LINE_CYCLES = (1.0, 6.0, 16.0)  # cycles per line from the second cache, the last cache, memory
+EXPOSED = 0.2  # the part of these cycles that out-of-order execution and prefetching do not hide
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Cycles on one core and what they are made of; `ideal` counts multiply-adds at full speed alone."""
+
+    steps: float
+    tiles: float
+    lines: tuple[float, ...]
+    ideal: float
+
+    @property
+    def cycles(self) -> float:
+        """Core and caches work at the same time: the slowest decides, and some of the rest shows."""
+        moving = [cycles * count for cycles, count in zip(LINE_CYCLES, self.lines, strict=True)]
+        return max(self.steps + self.tiles, *moving) + EXPOSED * sum(moving)
+
+    def __str__(self) -> str:
+        first, second, last = self.lines
+        return (
+            f"{self.cycles:.3g} cycles, {100 * self.ideal / self.cycles:.0f}% of peak: "
+            f"multiply-adds and loads {self.steps:.3g}, tiles {self.tiles:.3g}; "
+            f"cache lines {first:.2g} from L2, {second:.2g} from L3, {last:.2g} from memory"
+        )
+
+
+def estimate(
+    contraction: Contraction, schedule: Schedule, target: Target, sizes: Caches | None = None
+) -> Estimate:
+    """What the schedule should cost on one core of the target with these caches (default: this machine's)."""
+    return Model(contraction, target, sizes or caches()).estimate(complete(contraction, schedule, target))
+
+
+@dataclass(frozen=True)
+class Body:
+    """One reduction step of a register tile: accumulators, registers in use at a time, cycles."""
+
+    sums: int
+    held: int
+    cycles: float
+
+
+@dataclass(frozen=True)
+class _Footprint:
+    """What a box of index values touches of one tensor.
+
+    lines      cache lines crowded    lines of a cache they keep busy: strides that are multiples of large
+    powers of two share few sets scattered  lines weighted by how hard they are to prefetch: a few at a time,
+    far apart, cost twice
+    """
+
+    lines: float
+    crowded: float
+    scattered: float
+
+
+class Model:
+    """The costs of schedules for one contraction on one target. Schedules must be complete."""
+
+    def __init__(self, contraction: Contraction, target: Target, sizes: Caches) -> None:
+        self.contraction, self.target = contraction, target
+        self._accesses = (contraction.out, contraction.a, contraction.b)
+        # The last cache is shared, the others are also used by what the model does not see.
+        self._capacities = [0.7 * size / 64 for size in (sizes.first, sizes.second, sizes.last)]
+        self._footprints: dict[tuple[int, ...], _Footprint] = {}
+
+    def estimate(self, schedule: Schedule) -> Estimate:
+        steps, tiles = self.core(schedule)
+        ideal = self.contraction.multiply_adds / self.target.lanes / PER_CYCLE
+        return Estimate(steps, tiles * self.pieces(schedule), tuple(self.traffic(schedule)), ideal)
+
+    # ---- the core
+
+    def body(self, lane: str, vectors: int, tiles: Mapping[str, int], partial: int = 1) -> Body:
+        """One reduction step of a tile with these sizes."""
+        sums = vectors * prod(tiles.values())
+        counts, loads = [], 0
+        for access in (self.contraction.a, self.contraction.b):
+            stride = access.stride(lane)
+            count = _distinct([access.stride(index) for index in tiles], list(tiles.values()))
+            count *= vectors if stride else 1
+            counts.append(count)
+            loads += count * (1 if stride in (0, 1) else self.target.lanes + 1)
+        # One operand stays in registers during a step, the other streams through one or two more.
+        held = sums * partial + min(counts) + 1
+        instructions = sums * (1 if self.target.fused else 2) + loads + 3
+        return Body(
+            sums, held, max(sums / PER_CYCLE, loads / PER_CYCLE, instructions / DECODED, LATENCY / partial)
+        )
+
+    def core(self, schedule: Schedule) -> tuple[float, float]:
+        """Cycles of (reduction steps, tile starts and ends), summed over full and left-over tiles."""
+        contraction, lane = self.contraction, schedule.lane
+        summed = lane in contraction.reduction
+        steps = self._reduction_steps(lane)
+        tiled = (
+            dict(schedule.tiles) if summed else {**schedule.tiles, lane: schedule.vectors * self.target.lanes}
+        )
+        repeats = prod(
+            n for i, n in contraction.extents.items() if i not in contraction.reduction and i not in tiled
+        )
+        short = len(schedule.reduce) > 1 and contraction.extents[schedule.reduce[-1]] < 8
+        loop = (1.5 if short else 0.3) / schedule.unroll
+        moved = 1 if contraction.initial == "zero" else 2
+        per_sum = moved + (5 if summed else 0) + (schedule.partial - 1) / 2
+        step_cycles = tile_cycles = 0.0
+        for parts in itertools.product(*(self._splits(index, step) for index, step in tiled.items())):
+            number = repeats * prod(count for count, _ in parts)
+            sizes = dict(zip(tiled, (size for _, size in parts), strict=True))
+            vectors = 1 if summed else ceil(sizes.pop(lane) / self.target.lanes)
+            body = self.body(lane, vectors, sizes, schedule.partial)
+            step_cycles += number * steps * (body.cycles + loop)
+            tile_cycles += number * (TILE_OVERHEAD + body.sums * per_sum)
+        return step_cycles, tile_cycles
+
+    def pieces(self, schedule: Schedule) -> int:
+        """How many times a register tile is started and stored: once per cache block of the reduction."""
+        finest = {
+            loop.index: loop.step for loop in schedule.order if loop.index in self.contraction.reduction
+        }
+        return prod(ceil(self.contraction.extents[index] / step) for index, step in finest.items())
+
+    def _reduction_steps(self, lane: str) -> float:
+        contraction = self.contraction
+        steps: float = prod(contraction.extents[i] for i in contraction.reduction if i != lane)
+        for pair in contraction.ragged:
+            if pair.inner in contraction.reduction and pair.inner != lane:
+                steps *= pair.extent / (contraction.extents[pair.block] * contraction.extents[pair.inner])
+        if lane in contraction.reduction:
+            steps *= sum(number for number, _ in self._splits(lane, self.target.lanes))
+        return steps
+
+    def _splits(self, index: str, step: int) -> list[tuple[float, int]]:
+        """How an index divides into register tiles: (how many, size) of full tiles and of the rest."""
+        extent = self.contraction.extents[index]
+        runs: list[tuple[float, int]] = [(1, extent)]
+        for pair in self.contraction.ragged:
+            if pair.inner == index:
+                whole, rest = divmod(pair.extent, extent)
+                blocks = self.contraction.extents[pair.block]
+                runs = [(whole / blocks, extent), (1 / blocks, rest)]
+        parts = [
+            (count * number, size)
+            for count, length in runs
+            for number, size in ((length // step, step), (1, length % step))
+        ]
+        return [(count, size) for count, size in parts if count and size]
+
+    # ---- the caches
+
+    def traffic(self, schedule: Schedule) -> list[float]:
+        """Lines that arrive in the first cache, the second and the last.
+
+        From the innermost loop outwards: as long as what the body of a loop touches fits into a cache, the
+        whole loop fetches each of its lines once; otherwise every iteration fetches again what its body
+        fetches.
+        """
+        spans = self._tile_spans(schedule)
+        touched = [self._footprint(k, spans) for k in range(3)]
+        fetched = [[f.lines if level == 0 else f.scattered for f in touched] for level in range(3)]
+        for index, upto in self._inside_out(schedule):
+            trips = ceil(upto / spans[index])
+            if trips <= 1:
+                continue
+            inner = sum(f.crowded for f in touched)
+            spans[index] = upto
+            for k, access in enumerate(self._accesses):
+                if access.stride(index):
+                    touched[k] = self._footprint(k, spans)
+            for level, capacity in enumerate(self._capacities):
+                if inner > capacity:
+                    fetched[level] = [trips * lines for lines in fetched[level]]
+                else:
+                    fetched[level] = [f.lines if level == 0 else f.scattered for f in touched]
+        # The output is claimed or read, and written back.
+        return [2 * out + a + b for out, a, b in fetched]
+
+    def _tile_spans(self, schedule: Schedule) -> dict[str, int]:
+        """How many values of each index one reduction step of a register tile covers."""
+        lanes, spans = self.target.lanes, {}
+        for index, extent in self.contraction.extents.items():
+            if index in self.contraction.reduction:
+                span = lanes if index == schedule.lane else 1
+            else:
+                span = schedule.step(index, lanes)
+            spans[index] = min(span, extent)
+        return spans
+
+    def _inside_out(self, schedule: Schedule) -> Iterator[tuple[str, int]]:
+        """Loops from the innermost outwards, each with how far its index is covered once it is done."""
+        extents, order = self.contraction.extents, schedule.order
+        for index in reversed(schedule.reduce):
+            yield index, min([extents[index], *(loop.step for loop in order if loop.index == index)])
+        for position in range(len(order) - 1, -1, -1):
+            index = order[position].index
+            outer = [loop.step for loop in order[:position] if loop.index == index]
+            yield index, min([extents[index], *outer])
+
+    def _footprint(self, operand: int, spans: Mapping[str, int]) -> _Footprint:
+        access = self._accesses[operand]
+        key = (operand, *(spans[index] for index in access.strides))
+        found = self._footprints.get(key)
+        if found is None:
+            found = self._footprints[key] = _footprint(access, spans)
+        return found
+
+
+def _distinct(strides: Sequence[int], sizes: Sequence[int]) -> int:
+    """How many different elements a box of index values touches (equal strides overlap, as in a window)."""
+    return prod(_by_stride(zip(strides, sizes, strict=True)).values())
+
+
+def _by_stride(dimensions: Iterable[tuple[int, int]]) -> dict[int, int]:
+    """Sizes by absolute stride; indices that move along the same axis reach a little further together."""
+    sizes: dict[int, int] = {}
+    for stride, size in dimensions:
+        if stride:
+            sizes[abs(stride)] = sizes.get(abs(stride), 1) + size - 1
+    return sizes
+
+
+def _footprint(access: Access, spans: Mapping[str, int]) -> _Footprint:
+    sizes = _by_stride((stride, spans[index]) for index, stride in access.strides.items())
+    run, count, common = 1, 1, 0
+    for stride, size in sorted(sizes.items()):
+        if size == 1:
+            continue
+        if stride <= max(run, FLOATS_PER_LINE):
+            run += (size - 1) * stride
+        else:
+            count *= size
+            common = gcd(common, stride)
+    # A run that does not fill its lines touches one more now and then.
+    each = run / FLOATS_PER_LINE + (0.75 if run % FLOATS_PER_LINE else 0)
+    spacing = gcd(common // FLOATS_PER_LINE, SETS) if common % FLOATS_PER_LINE == 0 and common else 1
+    lines = count * each
+    scattered = 2 if count > 1 and run <= 4 * FLOATS_PER_LINE else 1
+    return _Footprint(lines, lines * max(1.0, spacing / ceil(each)), lines * scattered)
