@@ -1,4 +1,4 @@
-"""Files made by hand for the data tests: encoders of our own, so that no test checks a library against itself."""
+"""Files made by hand: encoders of our own, so that no test checks a library against itself."""
 
 import gzip
 import io

@@ -68,9 +68,15 @@ def test_the_test_split_is_fixed_and_stratified():
 def test_no_image_is_in_two_splits_or_lost():
     splits = load("digits")
     parts = [splits.train, splits.validation, splits.test]
-    found = sorted(image.tobytes() + bytes([label]) for part in parts for image, label in zip(part.images, part.labels, strict=True))
+    found = sorted(
+        image.tobytes() + bytes([label])
+        for part in parts
+        for image, label in zip(part.images, part.labels, strict=True)
+    )
     source = load_digits(Request()).parts["all"]
-    assert found == sorted(image.tobytes() + bytes([label]) for image, label in zip(source.images, source.labels, strict=True))
+    assert found == sorted(
+        image.tobytes() + bytes([label]) for image, label in zip(source.images, source.labels, strict=True)
+    )
 
 
 @pytest.mark.parametrize("side", [28, 32])
@@ -90,7 +96,13 @@ def test_resized_bilinearly(side):
 
 def test_ships_with_its_licence():
     text = resources.files("pellucid.data").joinpath("digits-LICENCE.txt").read_text("utf-8")
-    for needed in ("Alpaydin", "10.24432/C50P49", "CC BY 4.0", "https://creativecommons.org/licenses/by/4.0/", "Changes made"):
+    for needed in (
+        "Alpaydin",
+        "10.24432/C50P49",
+        "CC BY 4.0",
+        "https://creativecommons.org/licenses/by/4.0/",
+        "Changes made",
+    ):
         assert needed in text
 
 

@@ -1,4 +1,4 @@
-"""Downloads from a server on this machine: the right file arrives whole, everything else leaves nothing behind."""
+"""Downloads from a server on this machine: the right file arrives whole, anything else leaves nothing."""
 
 import hashlib
 import socket

@@ -33,7 +33,11 @@ def test_reads_what_was_written(tmp_path, pack):
         (b"", 3, "header has 16 bytes, but the file ends after 0"),
         (b"\0\0", 3, "header has 16 bytes, but the file ends after 2"),
         (b"\0\0\x08\x03\0\0\0\x01", 3, "header has 16 bytes, but the file ends after 8"),
-        (struct.pack(">BBBBI", 0, 0, 8, 1, 4) + b"abcd", 3, r"00 00 08 03, but this one starts with 00 00 08 01"),
+        (
+            struct.pack(">BBBBI", 0, 0, 8, 1, 4) + b"abcd",
+            3,
+            r"00 00 08 03, but this one starts with 00 00 08 01",
+        ),
         (struct.pack(">BBBBI", 0, 0, 13, 1, 1) + b"abcd", 1, "starts with 00 00 0d 01"),
         (b"\x89PNG\r\n\x1a\n", 1, "starts with 89 50 4e 47"),
         (idx_bytes(CUBE)[:-1], 3, "promises 3x4x5 = 60 bytes, but only 59 follow"),
@@ -129,7 +133,11 @@ def test_pairs(tmp_path):
 @pytest.mark.parametrize(
     ("images", "labels", "message"),
     [
-        (CUBE, np.array([0, 1]), "holds 3 images, but .*labels holds 2 labels; both must come from the same set"),
+        (
+            CUBE,
+            np.array([0, 1]),
+            "holds 3 images, but .*labels holds 2 labels; both must come from the same set",
+        ),
         (CUBE, np.array([0, 3, 9]), "label 3 at position 1 is out of range; labels go from 0 to 2"),
         (CUBE[:0], np.array([]), r"holds no pixels \(shape \(0, 4, 5\)\)"),
         (CUBE[:, :0], np.array([0, 1, 2]), r"holds no pixels \(shape \(3, 0, 5\)\)"),

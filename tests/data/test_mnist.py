@@ -1,4 +1,4 @@
-"""MNIST and Fashion-MNIST: where the files are looked for, what is told when they are not there, and the real ones."""
+"""MNIST and Fashion-MNIST: where the files are looked for, what is told without them, and the real ones."""
 
 import gzip
 import hashlib

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from pellucid.data.images import MAX_FILE_BYTES, SUFFIXES
-from pellucid.data.places import open_regular, shown, special_file
+from pellucid.data.places import open_ordinary, open_regular, shown, special_file
 from pellucid.errors import DataError
 
 
@@ -109,7 +109,7 @@ class FolderTree:
 
     def read(self, file: ListedFile) -> bytes:
         """Read one file, refusing what is too large to be an image."""
-        with open_regular(self.root.joinpath(*file.parts)) as opened:
+        with open_ordinary(self.root.joinpath(*file.parts)) as opened:
             try:
                 data = opened.read(MAX_FILE_BYTES + 1)
             except OSError as error:
@@ -154,7 +154,9 @@ class ZipTree:
             self._entries = self._ordinary_entries()
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
             self._file.close()
-            raise DataError(f"{shown(path)}: neither a folder nor a readable zip archive ({error}).") from error
+            raise DataError(
+                f"{shown(path)}: neither a folder nor a readable zip archive ({error})."
+            ) from error
         except DataError:
             self._file.close()
             raise

@@ -184,9 +184,13 @@ def restore(
         chosen["root"] = os.fspath(root)
     elif root is not None:
         name_or_folder = os.fspath(root)
-    if set(chosen) != {"root", "validation", "seed", "size", "channels", "bad_files"}:
+    known = {"root", "validation", "seed", "size", "channels", "bad_files"}
+    if set(chosen) != known or not isinstance(chosen["root"], str | None):
         raise DataError(f"data.json is damaged: these are not the arguments of a data set: {chosen}.")
-    splits = load(name_or_folder, progress=progress, **chosen)
+    try:
+        splits = load(name_or_folder, progress=progress, **chosen)
+    except UsageError as error:
+        raise DataError(f"data.json is damaged: {error}") from error
     _check_fingerprint(splits, document.get("fingerprint"))
     return splits.with_normalisation(Normalisation.from_json(stored))
 

@@ -5,6 +5,7 @@ The same numbers are used for validation, test and prediction; they travel with 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -45,17 +46,12 @@ class Normalisation:
         Bytes are counted rather than summed, so the result is exact and the same everywhere.
         """
         if images.dtype == np.uint8:
-            levels = np.arange(256) / 255.0
-            counts = _counts(images)
-            means = [float(count @ levels / count.sum()) for count in counts]
-            pairs = zip(counts, means, strict=True)
-            deviations = [float(np.sqrt(count @ (levels - mean) ** 2 / count.sum())) for count, mean in pairs]
-            full_scale = 255.0
-        else:
-            means = images.mean(axis=(0, 2, 3), dtype=np.float64).tolist()
-            deviations = images.std(axis=(0, 2, 3), dtype=np.float64).tolist()
-            full_scale = 1.0
-        return cls(tuple(means), tuple(deviation or 1.0 for deviation in deviations), full_scale)
+            moments = [_exact_moments(counts) for counts in _counts(images)]
+            return cls(tuple(mean for mean, _ in moments), tuple(std or 1.0 for _, std in moments))
+        means = images.mean(axis=(0, 2, 3), dtype=np.float64).tolist()
+        deviations = images.std(axis=(0, 2, 3), dtype=np.float64)
+        varies = images.max(axis=(0, 2, 3)) > images.min(axis=(0, 2, 3))
+        return cls(tuple(means), tuple(np.where(varies, deviations, 1.0).tolist()), full_scale=1.0)
 
     @cached_property
     def _tables(self) -> npt.NDArray[np.float32]:
@@ -104,6 +100,14 @@ def _counts(images: Images) -> npt.NDArray[np.int64]:
         for channel in range(channels):
             counts[channel] += np.bincount(piece[:, channel].ravel(), minlength=256)
     return counts
+
+
+def _exact_moments(counts: npt.NDArray[np.int64]) -> tuple[float, float]:
+    """Mean and deviation of counted bytes, divided by 255; in whole numbers up to the last step."""
+    total = int(counts.sum())
+    first = sum(level * int(count) for level, count in enumerate(counts))
+    second = sum(level * level * int(count) for level, count in enumerate(counts))
+    return first / total / 255, math.sqrt(total * second - first * first) / total / 255
 
 
 def _numbers(values: object) -> tuple[float, ...] | None:

@@ -30,7 +30,12 @@ def cache_folder() -> Path:
     if sys.platform == "darwin":
         return home / "Library" / "Caches" / "pellucid" / "data"
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", str(home / "AppData" / "Local"))) / "pellucid" / "Cache" / "data"
+        return (
+            Path(os.environ.get("LOCALAPPDATA", str(home / "AppData" / "Local")))
+            / "pellucid"
+            / "Cache"
+            / "data"
+        )
     return home / ".cache" / "pellucid" / "data"
 
 
@@ -67,19 +72,32 @@ def open_regular(path: Path) -> BinaryIO:
     Raises DataError, naming the path, for anything else: pipes, sockets, devices, folders, missing files.
     """
     try:
-        kind = special_file(os.stat(path).st_mode)
-        if kind:
-            raise DataError(f"{shown(path)}: expected a file, but it is {kind}.")
+        return open_ordinary(path)
+    except DataError as error:
+        raise DataError(f"{shown(path)}: {error}.") from error
+
+
+def open_ordinary(path: Path) -> BinaryIO:
+    """As ``open_regular``, but the error gives only the reason, for callers that name the file."""
+    try:
+        _check_ordinary(os.stat(path).st_mode)
         # Without O_NONBLOCK a pipe that took the file's place meanwhile would hang the program.
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        descriptor = os.open(path, flags)
-        kind = special_file(os.fstat(descriptor).st_mode)
-        if kind:
-            os.close(descriptor)
-            raise DataError(f"{shown(path)}: expected a file, but it is {kind}.")
-        return os.fdopen(descriptor, "rb")
+        file = os.fdopen(os.open(path, flags), "rb")
     except OSError as error:
-        raise DataError(f"{shown(path)}: cannot be opened ({error.strerror or error}).") from error
+        raise DataError(f"cannot be opened ({error.strerror or error})") from error
+    try:
+        _check_ordinary(os.fstat(file.fileno()).st_mode)
+    except DataError:
+        file.close()
+        raise
+    return file
+
+
+def _check_ordinary(mode: int) -> None:
+    kind = special_file(mode)
+    if kind:
+        raise DataError(f"expected a file, but it is {kind}")
 
 
 @contextmanager

@@ -38,8 +38,7 @@ def prepare_image(
             data = FolderTree(path.parent).read(ListedFile((path.name,)))
             pixels = to_pixels(open_image(data), height_width, depth)
         except DataError as error:
-            message = str(error)
-            raise DataError(message if shown(path) in message else f"{shown(path)}: {message}.") from error
+            raise DataError(f"{shown(path)}: {error}.") from error
     (prepared,) = normalisation.apply(pixels[np.newaxis])
     return np.asarray(prepared)
 
