@@ -3,6 +3,7 @@
 import itertools
 from dataclasses import dataclass, replace
 from importlib import resources
+from typing import Any
 
 from pellucid.errors import UsageError
 from pellucid.lessons import architecture, channels, exercise, slides, training
@@ -45,6 +46,10 @@ class Lesson:
     def check(self) -> list[Finding]:
         """Compute everything the notes state, and judge each number, sum, formula and statement."""
         return Examination(Workings(self.notes, self.steps)).findings()
+
+    def true(self, name: str) -> Any:
+        """What the product computes for an item or a step: numbers, sums of products, or a comparison."""
+        return Workings(self.notes, self.steps).true(name)
 
     def answers(self) -> dict[str, str]:
         """What the product answers to the questions the notes ask without printing an answer, by item id."""
