@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.train.fakes import same_weights
-from tests.train.faults import ERRORS, Disk, die, fail_from_then_on, fail_once, in_child
 
 from pellucid.errors import CheckpointError, ResourceError
 from pellucid.train import checkpoint
 from pellucid.train.checkpoint import POSITION, STATE, WEIGHTS, Checkpoint
 from pellucid.train.state import TrainingState
+from tests.train.fakes import same_weights
+from tests.train.faults import ERRORS, Disk, die, fail_from_then_on, fail_once, in_child
 
 FILES = (WEIGHTS, STATE, POSITION)
 

@@ -10,6 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from pellucid.errors import ConfigError, UsageError
+from pellucid.train.run import load_run
+from pellucid.train.settings import Interval
+from pellucid.train.state import COLUMNS, better
 from tests.train.fakes import (
     BATCH,
     FakeModel,
@@ -21,11 +26,6 @@ from tests.train.fakes import (
     same_weights,
     softmax,
 )
-
-from pellucid.errors import ConfigError, UsageError
-from pellucid.train.run import load_run
-from pellucid.train.settings import Interval
-from pellucid.train.state import COLUMNS, better
 
 
 def test_history_has_a_row_per_epoch_and_the_model_the_last_weights() -> None:

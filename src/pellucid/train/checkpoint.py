@@ -31,10 +31,11 @@ from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 
-from pellucid.errors import CheckpointError, ResourceError
+from pellucid.errors import CheckpointError
 from pellucid.formats import safetensors
 from pellucid.formats.files import resource_errors, sync_folder, write_file
 from pellucid.train.environment import pellucid_version
+from pellucid.train.pinned import PinnedFolder
 from pellucid.train.state import TrainingState
 
 Array = NDArray[Any]
@@ -42,7 +43,7 @@ Result = TypeVar("Result")
 
 FORMAT = 1
 WEIGHTS, STATE, POSITION = "model.safetensors", "state.safetensors", "state.json"
-_ATTEMPTS = 5  # to read a checkpoint that another process keeps replacing
+_ATTEMPTS = 20  # to read a checkpoint that another process keeps replacing
 _REMEDY = " Restore the folder from a copy, or start a new run."
 
 
@@ -87,12 +88,12 @@ def load(folder: Path) -> Checkpoint:
 
 def load_position(folder: Path) -> TrainingState:
     """Read only how far the run has come. Raises CheckpointError as `load` does."""
-    return _undisturbed(folder, lambda place: _read_position(_read_content(place / POSITION), place))
+    return _undisturbed(folder, lambda place: _read_position(_read_content(place), place.path))
 
 
 def exists(folder: Path) -> bool:
     """Say whether there is a checkpoint at `folder`, sound or damaged."""
-    return _identity(_current(folder)) is not None
+    return _current(folder).is_dir()
 
 
 def settle(folder: Path) -> None:
@@ -123,14 +124,6 @@ def _current(folder: Path) -> Path:
     """Return the folder that holds the newest complete checkpoint."""
     complete = _beside(folder, "complete")
     return complete if complete.is_dir() else folder
-
-
-def _identity(place: Path) -> tuple[int, int, int] | None:
-    try:
-        status = os.stat(place)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino, status.st_mtime_ns
 
 
 def _remove(folder: Path) -> None:
@@ -171,32 +164,31 @@ def _canonical(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, indent=1, allow_nan=False).encode()
 
 
-def _undisturbed(folder: Path, read: Callable[[Path], Result]) -> Result:
-    """Read from the newest complete folder; again if it was exchanged meanwhile and reading failed."""
+def _undisturbed(folder: Path, read: Callable[[PinnedFolder], Result]) -> Result:
+    """Read from the newest complete folder; again if it was replaced, and so removed, in the meantime."""
     for _ in range(_ATTEMPTS - 1):
-        place = _current(folder)
-        before = _identity(place)
-        try:
-            return read(place)
-        except CheckpointError:
-            if (_current(folder), _identity(_current(folder))) == (place, before):
-                raise
-    return read(_current(folder))
+        with PinnedFolder(_current(folder)) as place:
+            try:
+                return read(place)
+            except CheckpointError:
+                if place.is_still(_current(folder)):
+                    raise
+    with PinnedFolder(_current(folder)) as place:
+        return read(place)
 
 
-def _read(place: Path) -> Checkpoint:
-    content = _read_content(place / POSITION)
+def _read(place: PinnedFolder) -> Checkpoint:
+    content = _read_content(place)
     tensors = {}
     for name in (WEIGHTS, STATE):
-        data = _read_verified(place / name, content)
-        tensors[name] = safetensors.decode(data, place / name)
-    position = _read_position(content, place)
+        data = _read_verified(place, name, content)
+        tensors[name] = safetensors.decode(data, place.path / name).tensors
+    position = _read_position(content, place.path)
     settings, spec = content.get("settings"), content.get("model")
     if not isinstance(settings, dict) or not isinstance(spec, (dict, type(None))):
-        raise CheckpointError(
-            f"{place / POSITION} is not a checkpoint's state: its settings are not a table."
-        )
-    return Checkpoint(tensors[WEIGHTS].tensors, tensors[STATE].tensors, position, settings, spec)
+        path = place.path / POSITION
+        raise CheckpointError(f"{path} is not a checkpoint's state: its settings are not a table.")
+    return Checkpoint(tensors[WEIGHTS], tensors[STATE], position, settings, spec)
 
 
 def _read_position(content: Mapping[str, Any], place: Path) -> TrainingState:
@@ -206,8 +198,8 @@ def _read_position(content: Mapping[str, Any], place: Path) -> TrainingState:
         raise CheckpointError(f"{place / POSITION} is not a checkpoint's state: {error}.") from error
 
 
-def _read_content(path: Path) -> dict[str, Any]:
-    data = _read_bytes(path)
+def _read_content(place: PinnedFolder) -> dict[str, Any]:
+    path, data = place.path / POSITION, place.read(POSITION)
     try:
         sealed = json.loads(data)
         content = sealed["content"]
@@ -225,27 +217,15 @@ def _read_content(path: Path) -> dict[str, Any]:
     return dict(content)
 
 
-def _read_verified(path: Path, content: Mapping[str, Any]) -> bytes:
+def _read_verified(place: PinnedFolder, name: str, content: Mapping[str, Any]) -> bytes:
+    path = place.path / name
     try:
-        size, checksum = content["files"][path.name]["bytes"], content["files"][path.name]["sha256"]
+        size, checksum = content["files"][name]["bytes"], content["files"][name]["sha256"]
     except (KeyError, TypeError) as error:
-        raise CheckpointError(f"{path.parent / POSITION} says nothing about {path.name}.") from error
-    data = _read_bytes(path)
+        raise CheckpointError(f"{place.path / POSITION} says nothing about {name}.") from error
+    data = place.read(name)
     if len(data) != size:
         raise CheckpointError(f"{path} is damaged: it has {len(data):,} bytes instead of {size:,}.{_REMEDY}")
     if hashlib.sha256(data).hexdigest() != checksum:
         raise CheckpointError(f"{path} is damaged: its content does not match its checksum.{_REMEDY}")
     return data
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        if path.exists() and not path.is_file():
-            raise CheckpointError(f"{path} is not a regular file.")
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path} is missing.{_REMEDY}") from error
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except MemoryError as error:
-        raise ResourceError(f"{path} does not fit in memory.") from error

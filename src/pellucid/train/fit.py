@@ -11,7 +11,7 @@ from pellucid.train.assemble import assemble
 from pellucid.train.environment import describe_environment
 from pellucid.train.folder import Resume, RunFolder
 from pellucid.train.interrupt import StopRequest
-from pellucid.train.loop import PREFIX, Loop, Plan
+from pellucid.train.loop import Loop, Plan, joined
 from pellucid.train.outcome import write_outcome
 from pellucid.train.progress import Progress, make_progress
 from pellucid.train.protocols import Machinery, Model, Splits
@@ -152,7 +152,7 @@ def _restore(folder: RunFolder, machinery: Machinery, plan: Plan, progress: Prog
     stored = checkpoint.load(folder.last)
     settings = stored.settings
     check_same(settings.get("fixed", {}), plan.settings.get("fixed", {}), folder.path)
-    arrays = {PREFIX + name: values for name, values in stored.weights.items()} | stored.state
+    arrays = joined(stored)
     expected = shapes(machinery.step.state_dict())
     difference = difference_report(expected, shapes(arrays))
     if difference:

@@ -89,7 +89,7 @@ class Loop:
                 loss = step(x, self.machinery.target(labels), learning_rate=state.learning_rate)
                 self._last_batch = (x, labels)
                 if not math.isfinite(loss):
-                    self._diverged(f"the loss became {loss}")
+                    self._diverged(f"the loss became {loss}", state.batch)
                 state.loss_sum += loss * len(labels)
                 state.correct += count_correct(step.output, labels)
                 state.seen += len(labels)
@@ -113,6 +113,7 @@ class Loop:
 
     def _end_epoch(self) -> None:
         began = time.perf_counter()
+        self._finite_state()
         validation = self._validate()
         state = self.state
         row = self._row(validation, time.perf_counter() - began)
@@ -170,7 +171,6 @@ class Loop:
                 self._save_last()
                 self._leave()
         if not math.isfinite(result.loss):
-            self._snapshot()  # names a parameter, if one is not finite
             raise DivergedError(
                 f"After epoch {self.state.epoch + 1} the validation loss became {result.loss}, although the"
                 f" training loss and all parameters are finite. {self._kept()}"
@@ -187,12 +187,16 @@ class Loop:
             checkpoint.save(self.folder.last, self._snapshot())
         self._saved_at = time.monotonic()
 
-    def _snapshot(self) -> Checkpoint:
-        """Collect everything there is to save; refuse to save numbers that are not finite."""
+    def _finite_state(self) -> dict[str, Array]:
+        """Return the step's state; numbers that are not finite must not replace a good checkpoint."""
         everything = self.machinery.step.state_dict()
         for name, values in everything.items():
             if values.dtype.kind == "f" and not np.isfinite(values).all():
-                self._diverged(f"{name.removeprefix(PREFIX)} is no longer finite")
+                self._diverged(f"{name.removeprefix(PREFIX)} is no longer finite", self.state.batch - 1)
+        return everything
+
+    def _snapshot(self) -> Checkpoint:
+        everything = self._finite_state()
         weights = {name[len(PREFIX) :]: v for name, v in everything.items() if name.startswith(PREFIX)}
         rest = {name: v for name, v in everything.items() if not name.startswith(PREFIX)}
         return Checkpoint(weights, rest, self.state, self.plan.settings, self.plan.spec)
@@ -206,20 +210,40 @@ class Loop:
             self.folder.log(f"stopped by {self.stop.requested} at {where}")
         raise TrainingInterrupted(f"Stopped by {self.stop.requested} at {where}; {saved}.")
 
-    def _diverged(self, what: str) -> NoReturn:
-        """Name the layer and the batch, and keep the batch for study."""
-        state = self.state
+    def _diverged(self, what: str, batch: int) -> NoReturn:
+        """Name the layer and the batch (from 0), and keep the batch for study."""
         layer, kept = None, ""
         if self._last_batch is not None:
             x, labels = self._last_batch
-            layer = self.machinery.step.first_nonfinite(x, self.machinery.target(labels))
             kept = self._keep_batch(x, labels)
+            self._go_back_to(batch)
+            layer = self.machinery.step.first_nonfinite(x, self.machinery.target(labels))
         first = f'; the first value that is not finite is in "{layer}"' if layer else ""
+        step = self.state.epoch * self.batches + batch + 1
         raise DivergedError(
-            f"Epoch {state.epoch + 1}, batch {min(state.batch + 1, self.batches)} of {self.batches}"
-            f" (step {state.step + 1}): {what}{first}. {kept}{self._kept()}"
-            f"Use a smaller learning rate (it was {state.learning_rate:g}), or check this batch's images."
+            f"Epoch {self.state.epoch + 1}, batch {batch + 1} of {self.batches} (step {step}): {what}{first}."
+            f" {kept}{self._kept()}Use a smaller learning rate (it was {self.state.learning_rate:g}),"
+            " or check the images of this batch."
         )
+
+    def _go_back_to(self, batch: int) -> None:
+        """Put the step back to where it was before a batch, by training again from the checkpoint.
+
+        The step has spoilt its parameters by then. Keeping a copy at every step would cost all trainings
+        time; training a few batches once more costs only the one that failed.
+        """
+        if self.folder is None:
+            return
+        stored = checkpoint.load(self.folder.last)
+        self.machinery.step.load_state_dict(joined(stored))
+        position = stored.position
+        if position.epoch != self.state.epoch:
+            return
+        missing = batch - position.batch
+        with _closed(self.machinery.batches(self.splits.train, position.epoch, position.batch)) as source:
+            for number, (x, labels) in zip(range(missing), source, strict=False):
+                rate = self.plan.learning_rate * self.plan.schedule(position.step + number)
+                self.machinery.step(x, self.machinery.target(labels), learning_rate=rate)
 
     def _keep_batch(self, x: Array, labels: Array) -> str:
         if self.folder is None:
@@ -252,6 +276,11 @@ class Loop:
             state.seen / max(state.seconds, 1e-9),
             left,
         )
+
+
+def joined(stored: Checkpoint) -> dict[str, Array]:
+    """Return a checkpoint's arrays as the step's state names them."""
+    return {PREFIX + name: values for name, values in stored.weights.items()} | stored.state
 
 
 @contextmanager

@@ -47,7 +47,7 @@ class TrainingStep(Protocol):
         """Give the model the parameters as they are now."""
 
     def first_nonfinite(self, x: Array, y: Array) -> str | None:
-        """Name the first layer that is not finite for a batch, from the state before the last step."""
+        """Name the first layer whose value is not finite for a batch, with the parameters as they are."""
 
     def close(self) -> None:
         """Release threads and memory."""

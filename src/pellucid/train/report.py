@@ -235,7 +235,7 @@ h2 { font-size: 1.2rem; margin-top: 2.2rem; border-bottom: 1px solid var(--line)
 .facts dd { margin: 0; font-size: 1.35rem; font-weight: 600; font-variant-numeric: tabular-nums; }
 .notice { border-left: .3rem solid var(--accent); background: var(--soft); padding: .6rem .8rem; }
 figure { margin: 1rem 0; }
-figure img { display: block; max-width: 100%; height: auto; margin: 0 auto; border-radius: .4rem; }
+figure img { display: block; max-width: min(100%, 44rem); height: auto; border-radius: .4rem; }
 .scroll { overflow-x: auto; margin: 1rem 0; }
 .scroll:focus-visible, pre:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }

@@ -61,8 +61,8 @@ class TrainingState:
         counters = (state.epoch, state.batch, state.step, state.correct, state.seen, state.since_best)
         if min(counters) < 0 or len(state.history) != state.epoch:
             raise ValueError("its counters contradict each other")
-        for row in [*state.history, *([state.best] if state.best is not None else [])]:
-            _check_row(row)
+        state.history = [_checked_row(row) for row in state.history]
+        state.best = None if state.best is None else _checked_row(state.best)
         return state
 
 
@@ -79,13 +79,15 @@ def _merit(row: Row) -> tuple[float, float]:
     return row[f"{split}_accuracy"], -row[f"{split}_loss"]
 
 
-def _check_row(row: Any) -> None:
+def _checked_row(row: Any) -> Row:
+    """Return a stored row with its columns in their order."""
     if not isinstance(row, dict) or set(row) != set(COLUMNS):
         raise ValueError("its history is not a list of epochs")
     for name, value in row.items():
         absent = value is None and name.startswith("validation_")
         if not absent and (isinstance(value, bool) or not isinstance(value, (int, float))):
             raise ValueError(f"its history has {name} = {value!r}")
+    return {name: row[name] for name in COLUMNS}
 
 
 _KINDS: dict[str, Any] = {
