@@ -21,6 +21,7 @@ from pellucid.lessons.slips import Candidate, candidates, explain
         ("0.2005849", 0.205849, ("digit too many",)),
         ("13/4", 0.75, ("digit too many",)),
         ("-1/4", 0.25, ("sign",)),
+        ("0.15911", 0.1590657, ()),  # 0.1591 would only be the same, less precisely
         ("4096", 25088, ()),
         ("0.3685", 0.249749, ()),
         ("-1.0810", -1.0808, ()),  # off by two units, no digit's slip

@@ -95,8 +95,10 @@ def _variants(text: str) -> Iterator[tuple[Slip, Printed]]:
                 yield from _read("digits exchanged", text[:a] + text[b] + text[a] + text[b + 1 :])
     if figures >= 4 or exact:
         # Not the last decimal: without it the number would only be printed less precisely.
-        kept = digits if exact or "." not in text else digits[:-1]
-        yield from (found for k in kept for found in _read("digit too many", text[:k] + text[k + 1 :]))
+        shorter = {text[:k] + text[k + 1 :]: None for k in digits}
+        if "." in text:
+            shorter.pop(text[:-1], None)
+        yield from (found for variant in shorter for found in _read("digit too many", variant))
     copies = [(k, digit) for k in (*digits, len(text)) for digit in "0123456789"]
     if figures >= 4 and not exact:
         replaced = (text[:k] + digit + text[k + 1 :] for k, digit in copies if k < len(text))
