@@ -14,7 +14,7 @@ from PIL import Image
 
 from pellucid.data import Progress, load
 from pellucid.data.listing import FolderTree, open_tree
-from pellucid.errors import ConfigError, DataError, UsageError
+from pellucid.errors import ConfigError, DataError, ResourceError, UsageError
 from tests.data.helpers import class_folders, grey_png, png_bytes, saved
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX files")
@@ -247,7 +247,17 @@ def test_links_to_folders_are_followed_but_not_for_ever(tmp_path):
     splits = load(tmp_path / "data", validation=0)
     assert splits.classes == ["a", "b"]
     files = FolderTree(tmp_path / "data").listing().files
-    assert len([file for file in files if file.parts[0] == "a"]) == 3
+    assert [file.parts for file in files] == [(name, f"{n:03}.png") for name in "ab" for n in range(3)]
+
+
+@posix
+def test_a_knot_of_links_is_no_labyrinth(tmp_path):
+    """Twelve folders that link to each other: following every path would take for ever."""
+    class_folders(tmp_path, {f"c{number:02}": 2 for number in range(12)})
+    for one in range(12):
+        for other in range(12):
+            (tmp_path / f"c{one:02}" / f"to{other:02}").symlink_to(tmp_path / f"c{other:02}")
+    assert len(FolderTree(tmp_path).listing().files) == 24
 
 
 def test_files_and_folders_without_permission(tmp_path, monkeypatch):
@@ -326,9 +336,8 @@ def test_mixed_sizes(tmp_path):
     with pytest.raises(DataError) as caught:
         load(tmp_path)
     message = str(caught.value)
-    assert "the images have 3 different sizes (height x width)" in message
-    assert f"6x6 ({tmp_path}/a/000.png)" in message or f"4x9 ({tmp_path}/b/wide.png)" in message
-    assert f"10x10 ({tmp_path}/b/large.png)" in message
+    assert "the images differ in size (height x width): 6x6" in message
+    assert f"6x6 ({tmp_path}/a/000.png), but 10x10 ({tmp_path}/b/large.png)" in message
     assert "such as size=64 or size=(48, 64)" in message
     assert load(tmp_path, size=8).image_shape == (1, 8, 8)
     assert load(tmp_path, size=(5, 7)).image_shape == (1, 5, 7)
@@ -353,14 +362,14 @@ def test_all_formats_side_by_side(tmp_path):
 
 
 def test_the_order_does_not_depend_on_the_threads(tmp_path, monkeypatch):
-    from pellucid.data import folder
+    from pellucid.data import decoding
 
     class_folders(tmp_path, {"a": 30, "b": 50, "c": 20})
-    monkeypatch.setattr(folder, "CHUNK", 3)
+    monkeypatch.setattr(decoding, "CHUNK", 3)
     results = []
     for threads, limit in ((1, 10**9), (7, 0)):
-        monkeypatch.setattr(folder, "MAX_THREADS", threads)
-        monkeypatch.setattr(folder, "THREADED_BYTES", limit)
+        monkeypatch.setattr(decoding, "MAX_THREADS", threads)
+        monkeypatch.setattr(decoding, "THREADED_BYTES", limit)
         results.append(load(tmp_path))
     np.testing.assert_array_equal(results[0].train.images, results[1].train.images)
     np.testing.assert_array_equal(results[0].train.labels, results[1].train.labels)
@@ -443,6 +452,35 @@ def test_special_entries_of_a_zip_archive(tmp_path):
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"a/000\.png: encrypted"):
         load(path)
+
+
+def test_images_that_memory_cannot_hold(tmp_path, monkeypatch):
+    from pellucid.data import decoding
+
+    class_folders(tmp_path, {"a": 10, "b": 10}, side=10)
+    monkeypatch.setattr(decoding, "physical_memory", lambda: 1999)
+    with pytest.raises(ResourceError, match=r"20 images of 100 bytes need 0\.0 GB of memory, but this"):
+        load(tmp_path)
+    monkeypatch.setattr(decoding, "physical_memory", lambda: 2000)
+    assert len(load(tmp_path, validation=0).train) == 16
+    monkeypatch.undo()
+    assert decoding.physical_memory() is None or decoding.physical_memory() > 10**8
+
+    def exhausted(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("pellucid.data.folder.np.empty", exhausted)
+    with pytest.raises(ResourceError, match=r"do not fit into memory\. Give a smaller size"):
+        load(tmp_path)
+
+
+def test_training_files_among_the_test_files_are_told(tmp_path):
+    class_folders(tmp_path / "train", {"a": 5, "b": 5})
+    class_folders(tmp_path / "test", {"a": 2, "b": 2}, seed=600)
+    assert "also in train" not in load(tmp_path).description()
+    (tmp_path / "test" / "b" / "copy.png").write_bytes((tmp_path / "train" / "a" / "003.png").read_bytes())
+    text = load(tmp_path).description()
+    assert f"1 test file(s) are also in train, byte for byte: {tmp_path}/test/b/copy.png" in text
 
 
 def test_a_file_that_vanishes_is_reported(tmp_path):

@@ -12,6 +12,24 @@ from pellucid.data.source import Images, Labels
 from pellucid.errors import DataError
 
 
+def check_arrays(images: Images, labels: Labels, classes: int) -> None:
+    """Raise DataError unless these are images (N, C, H, W) with labels (N,) from 0 to ``classes`` - 1."""
+    if images.ndim != 4 or images.dtype not in (np.uint8, np.float32):
+        raise DataError(
+            f"images must be (N, C, H, W) of uint8 or float32, but are {images.shape} of {images.dtype}."
+        )
+    if labels.shape != (len(images),) or labels.dtype != np.int64:
+        raise DataError(
+            f"labels must be ({len(images)},) of int64, one per image, "
+            f"but are {labels.shape} of {labels.dtype}."
+        )
+    if images.size == 0:
+        raise DataError(f"there are no pixels: the images are {images.shape}.")
+    lowest, highest = int(labels.min()), int(labels.max())
+    if lowest < 0 or highest >= classes:
+        raise DataError(f"labels must go from 0 to {classes - 1}, but go from {lowest} to {highest}.")
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Images (N, C, H, W) as uint8 or float32, labels (N,) as int64 class numbers, and their normalisation.
@@ -25,23 +43,7 @@ class Dataset:
     normalisation: Normalisation
 
     def __post_init__(self) -> None:
-        if self.images.ndim != 4 or self.images.dtype not in (np.uint8, np.float32):
-            raise DataError(
-                f"images must be (N, C, H, W) of uint8 or float32, "
-                f"but are {self.images.shape} of {self.images.dtype}."
-            )
-        if self.labels.shape != (len(self.images),) or self.labels.dtype != np.int64:
-            raise DataError(
-                f"labels must be ({len(self.images)},) of int64, one per image, "
-                f"but are {self.labels.shape} of {self.labels.dtype}."
-            )
-        if self.images.size == 0:
-            raise DataError(f"there are no pixels: the images are {self.images.shape}.")
-        lowest, highest = int(self.labels.min()), int(self.labels.max())
-        if lowest < 0 or highest >= len(self.classes):
-            raise DataError(
-                f"labels must go from 0 to {len(self.classes) - 1}, but go from {lowest} to {highest}."
-            )
+        check_arrays(self.images, self.labels, len(self.classes))
 
     def __len__(self) -> int:
         return len(self.images)

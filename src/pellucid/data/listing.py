@@ -69,7 +69,10 @@ def is_hidden(name: str) -> bool:
 
 
 class FolderTree:
-    """A folder on the disk. Links to folders are followed once; nothing but ordinary files is ever opened."""
+    """A folder on the disk; links to folders are followed, but none is entered twice.
+
+    Nothing but ordinary files is ever opened.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -77,12 +80,12 @@ class FolderTree:
     def listing(self) -> Listing:
         """List the tree; raises DataError when a folder cannot be read."""
         listing = Listing()
-        self._visit(self.root, (), frozenset(), listing)
+        self._visit(self.root, (), set(), listing)
         listing.sort()
         return listing
 
     def _visit(
-        self, folder: Path, parts: tuple[str, ...], above: frozenset[tuple[int, int]], listing: Listing
+        self, folder: Path, parts: tuple[str, ...], visited: set[tuple[int, int]], listing: Listing
     ) -> None:
         try:
             status = os.stat(folder)
@@ -92,8 +95,9 @@ class FolderTree:
             raise DataError(
                 f"{shown(folder)}: the folder cannot be read ({error.strerror or error})."
             ) from error
-        if identity in above:
+        if identity in visited:
             return
+        visited.add(identity)
         for entry in entries:
             if is_hidden(entry.name):
                 continue
@@ -102,7 +106,7 @@ class FolderTree:
             mode = found.st_mode if found else 0
             if stat.S_ISDIR(mode):
                 listing.folders.add(inner)
-                self._visit(folder / entry.name, inner, above | {identity}, listing)
+                self._visit(folder / entry.name, inner, visited, listing)
             else:
                 file = ListedFile(inner, found.st_size if found else 0, problem or special_file(mode))
                 _add_file(listing, file)

@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from pellucid.data.assemble import assemble
 from pellucid.data.cifar10 import load_cifar10
+from pellucid.data.dataset import check_arrays
 from pellucid.data.digits import load_digits
 from pellucid.data.folder import load_tree
 from pellucid.data.mnist import FASHION_MNIST, MNIST, load_collection
@@ -140,10 +141,13 @@ def from_arrays(
     parts: dict[str, Part] = {}
     for split, pair in pairs.items():
         if isinstance(pair, tuple):
-            images, labels = pair[0], _as_labels(pair[1], split)
+            images = cast(Images, np.asarray(pair[0]))
+            labels = _as_labels(pair[1], split)
             parts[split] = Part(images, labels, array_fingerprint(images, labels), "the arrays given")
     if classes is None:
         classes = [str(label) for label in range(int(parts["train"].labels.max(initial=0)) + 1)]
+    for part in parts.values():
+        check_arrays(part.images, part.labels, len(classes))
     fraction = 0.0 if isinstance(validation, tuple) else as_fraction(validation)
     source = Source(name, tuple(classes), parts, place="in memory")
     arguments: dict[str, object] = {"name_or_folder": None, "validation": fraction, "seed": check_seed(seed)}
