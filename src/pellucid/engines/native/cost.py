@@ -16,15 +16,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil, gcd, prod
+from math import ceil, gcd, log2, prod
 
 from pellucid.engines.native.contraction import Access, Contraction, Schedule, complete
 from pellucid.engines.native.cpu import Caches, Target, caches
 
 FLOATS_PER_LINE = 16
-SETS = 64  # of the first cache; larger caches repeat the pattern
+WAYS = 12  # lines per set, in caches of all levels
 LATENCY = 4  # cycles from one multiply-add to the next on the same accumulator
 PER_CYCLE = 2  # multiply-adds, and also loads, per cycle
+LOAD = 0.03  # cycles that a load costs even when multiply-adds hide it
 DECODED = 6  # instructions per cycle
 TILE_OVERHEAD = 12  # cycles to enter and leave a register tile
 LINE_CYCLES = (1.0, 6.0, 16.0)  # cycles per line from the second cache, the last cache, memory
@@ -73,16 +74,21 @@ class Body:
 
 @dataclass(frozen=True)
 class _Footprint:
-    """What a box of index values touches of one tensor.
+    """What a box of index values touches of one tensor: runs of neighbouring lines, `common` lines apart.
 
-    lines      cache lines crowded    lines of a cache they keep busy: strides that are multiples of large
-    powers of two share few sets scattered  lines weighted by how hard they are to prefetch: a few at a time,
-    far apart, cost twice
+    `scattered` weights the lines by how hard they are to prefetch: a few at a time, far apart, cost twice.
     """
 
     lines: float
-    crowded: float
+    run: float
+    common: int
     scattered: float
+
+    def fits(self, capacity: float) -> bool:
+        """Whether the lines find room: strides of large powers of two share few of a cache's sets."""
+        sets = 1 << max(0, round(log2(capacity / WAYS)))
+        shared = gcd(self.common, sets) if self.common else 1
+        return self.lines <= capacity * min(1.0, ceil(self.run) / shared)
 
 
 class Model:
@@ -94,6 +100,7 @@ class Model:
         # The last cache is shared, the others are also used by what the model does not see.
         self._capacities = [0.7 * size / 64 for size in (sizes.first, sizes.second, sizes.last)]
         self._footprints: dict[tuple[int, ...], _Footprint] = {}
+        self._cores: dict[tuple[object, ...], tuple[float, float]] = {}
 
     def estimate(self, schedule: Schedule) -> Estimate:
         steps, tiles = self.core(schedule)
@@ -108,19 +115,27 @@ class Model:
         counts, loads = [], 0
         for access in (self.contraction.a, self.contraction.b):
             stride = access.stride(lane)
-            count = _distinct([access.stride(index) for index in tiles], list(tiles.values()))
+            count = _distinct((access.stride(index), size) for index, size in tiles.items())
             count *= vectors if stride else 1
             counts.append(count)
             loads += count * (1 if stride in (0, 1) else self.target.lanes + 1)
         # One operand stays in registers during a step, the other streams through one or two more.
         held = sums * partial + min(counts) + 1
         instructions = sums * (1 if self.target.fused else 2) + loads + 3
-        return Body(
-            sums, held, max(sums / PER_CYCLE, loads / PER_CYCLE, instructions / DECODED, LATENCY / partial)
-        )
+        busy = max(sums / PER_CYCLE, loads / PER_CYCLE, instructions / DECODED, LATENCY / partial)
+        return Body(sums, held, busy + LOAD * loads)
 
     def core(self, schedule: Schedule) -> tuple[float, float]:
-        """Cycles of (reduction steps, tile starts and ends), summed over full and left-over tiles."""
+        """Cycles of (reduction steps, tile starts and ends), summed over full and left-over tiles.
+
+        They depend on the register tile only, not on the order of the loops around it.
+        """
+        key = (schedule.lane, schedule.vectors, schedule.partial, schedule.unroll, *schedule.tiles.items())
+        if key not in self._cores:
+            self._cores[key] = self._core(schedule)
+        return self._cores[key]
+
+    def _core(self, schedule: Schedule) -> tuple[float, float]:
         contraction, lane = self.contraction, schedule.lane
         summed = lane in contraction.reduction
         steps = self._reduction_steps(lane)
@@ -193,18 +208,20 @@ class Model:
             trips = ceil(upto / spans[index])
             if trips <= 1:
                 continue
-            inner = sum(f.crowded for f in touched)
+            inner = list(touched)
             spans[index] = upto
             for k, access in enumerate(self._accesses):
                 if access.stride(index):
                     touched[k] = self._footprint(k, spans)
             for level, capacity in enumerate(self._capacities):
-                if inner > capacity:
+                if not _fit(inner, capacity):
                     fetched[level] = [trips * lines for lines in fetched[level]]
                 else:
                     fetched[level] = [f.lines if level == 0 else f.scattered for f in touched]
+        # What fits a cache altogether is taken to be there already, left by whoever made it.
+        arriving = zip(fetched, self._capacities, strict=True)
         # The output is claimed or read, and written back.
-        return [2 * out + a + b for out, a, b in fetched]
+        return [0.0 if _fit(touched, capacity) else 2 * out + a + b for (out, a, b), capacity in arriving]
 
     def _tile_spans(self, schedule: Schedule) -> dict[str, int]:
         """How many values of each index one reduction step of a register tile covers."""
@@ -229,16 +246,16 @@ class Model:
 
     def _footprint(self, operand: int, spans: Mapping[str, int]) -> _Footprint:
         access = self._accesses[operand]
-        key = (operand, *(spans[index] for index in access.strides))
+        key = (operand, *map(spans.__getitem__, access.strides))
         found = self._footprints.get(key)
         if found is None:
             found = self._footprints[key] = _footprint(access, spans)
         return found
 
 
-def _distinct(strides: Sequence[int], sizes: Sequence[int]) -> int:
+def _distinct(dimensions: Iterable[tuple[int, int]]) -> int:
     """How many different elements a box of index values touches (equal strides overlap, as in a window)."""
-    return prod(_by_stride(zip(strides, sizes, strict=True)).values())
+    return prod(_by_stride(dimensions).values())
 
 
 def _by_stride(dimensions: Iterable[tuple[int, int]]) -> dict[int, int]:
@@ -263,7 +280,12 @@ def _footprint(access: Access, spans: Mapping[str, int]) -> _Footprint:
             common = gcd(common, stride)
     # A run that does not fill its lines touches one more now and then.
     each = run / FLOATS_PER_LINE + (0.75 if run % FLOATS_PER_LINE else 0)
-    spacing = gcd(common // FLOATS_PER_LINE, SETS) if common % FLOATS_PER_LINE == 0 and common else 1
     lines = count * each
     scattered = 2 if count > 1 and run <= 4 * FLOATS_PER_LINE else 1
-    return _Footprint(lines, lines * max(1.0, spacing / ceil(each)), lines * scattered)
+    return _Footprint(
+        lines, each, 0 if common % FLOATS_PER_LINE else common // FLOATS_PER_LINE, lines * scattered
+    )
+
+
+def _fit(footprints: Sequence[_Footprint], capacity: float) -> bool:
+    return sum(f.lines for f in footprints) <= capacity and all(f.fits(capacity) for f in footprints)

@@ -10,7 +10,7 @@ channels stay loops: unrolling them multiplies the compile time and gains nothin
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from llvmlite import ir
@@ -93,7 +93,7 @@ def emit_contraction(
     """Add `void name(out*, a*, b*, [initial*,] extras*..., i64 begin, i64 end)` to the module.
 
     begin..end selects tasks, 0 <= begin <= end <= tasks(contraction, schedule). All tensors are float32; no
-    alignment is required. `out` must not overlap `a` or `b`. Raises ValueError where the schedule does not fit.
+    alignment is required. `out` must not overlap `a` or `b`. Raises ValueError for a schedule that does not fit.
     """
     full = complete(contraction, schedule, target)
     pointers = (*contraction.operands, *extras)
@@ -257,10 +257,7 @@ class _Tile:
         self.close(first, last)
 
     def address(self, name: str, point: int, v: int) -> ir.Value:
-        access = self.contraction.operands[name]
-        distance = access.at(self.points[point])
-        if not self.summed_lane:
-            distance += v * self.lanes * access.stride(self.schedule.lane)
+        distance = self.distance(name, self.points[point], v)
         return self.emitter.advance(self.state.pointers[name], distance)
 
     def read(self, name: str, point: int, v: int) -> ir.Value:
@@ -293,7 +290,7 @@ class _Tile:
         """Emit the reduction loops from `level` on, then the multiply-adds."""
         e, reduce = self.emitter, self.schedule.reduce
         if level == len(reduce):
-            self.body([state], self.lanes)
+            self.body(state, self.lanes)
             return
         index = reduce[level]
         innermost = level == len(reduce) - 1
@@ -301,7 +298,7 @@ class _Tile:
             for value, size in self.nest.register_loop(state, index, self.lanes):
                 fixed = self.nest.fix(state, index, value, size)
                 if innermost:
-                    self.body([fixed], size)
+                    self.body(fixed, size)
                 else:
                     self.reduce(level + 1, fixed)
             return
@@ -313,7 +310,7 @@ class _Tile:
         with e.loop(begin, end) as value:
             fixed = self.nest.fix(state, index, value, 1)
             if innermost:
-                self.body([fixed], state.sizes.get(self.schedule.lane, self.lanes))
+                self.body(fixed, state.sizes.get(self.schedule.lane, self.lanes))
             else:
                 self.reduce(level + 1, fixed)
 
@@ -329,37 +326,63 @@ class _Tile:
             return whole
         with e.loop(begin, whole, copies) as value:
             self.body(
-                [self.nest.fix(state, index, value, 1)],
+                self.nest.fix(state, index, value, 1),
                 state.sizes.get(self.schedule.lane, self.lanes),
                 [{index: copy} for copy in range(copies)],
             )
         return whole
 
-    def body(self, states: list[_State], width: int, copies: list[dict[str, int]] | None = None) -> None:
-        """The multiply-adds of one reduction point (or several neighbouring ones)."""
-        e, pointers = self.emitter, states[0].pointers
+    def body(self, state: _State, width: int, copies: Sequence[Mapping[str, int]] = ({},)) -> None:
+        """The multiply-adds of one reduction point, or of several neighbouring ones (copies)."""
+        e = self.emitter
         loaded: dict[tuple[str, int, int], ir.Value] = {}
+        for copy, shift in enumerate(copies):
+            for k, v in self.streamed():
+                point = {**self.points[k], **shift}
+                left, right = (self.operand(name, point, v, width, state, loaded) for name in ("a", "b"))
+                slot = self.sums[copy % self.schedule.partial, k, v]
+                e.builder.store(e.multiply_add(left, right, e.builder.load(slot, typ=left.type)), slot)
 
-        def operand(name: str, point: Mapping[str, int], v: int) -> ir.Value:
-            access = self.contraction.operands[name]
-            stride = access.stride(self.schedule.lane)
-            distance = access.at(point) + (0 if self.summed_lane else v * self.lanes * stride)
-            active = width if self.summed_lane else self.active(v)
-            key = (name, distance, active if stride else 0)
-            if key not in loaded:
-                address = e.advance(pointers[name], distance)
-                value = _load(e, address, access, self.schedule.lane, active)
-                # Lanes that do not exist must add nothing to the sum over lanes, not even 0 * infinity.
-                loaded[key] = e.keep(value, active) if self.summed_lane and stride == 0 else value
-            return loaded[key]
+    def streamed(self) -> list[tuple[int, int]]:
+        """Accumulators in the order of use: the operand with more values streams, the other is held.
 
-        for copy, extra in enumerate(copies or [{}]):
-            for k, point in enumerate(self.points):
-                for v in range(self.vectors):
-                    slot = self.sums[copy % self.schedule.partial, k, v]
-                    where = {**point, **extra}
-                    product = operand("a", where, v), operand("b", where, v)
-                    e.builder.store(e.multiply_add(*product, e.builder.load(slot, typ=product[0].type)), slot)
+        In any other order all values of both would be alive at once, and accumulators would spill.
+        """
+        pairs = list(itertools.product(range(len(self.points)), range(self.vectors)))
+        ranks: dict[str, list[int]] = {}
+        for name in ("a", "b"):
+            distances = [self.distance(name, self.points[k], v) for k, v in pairs]
+            first = {distance: rank for rank, distance in enumerate(dict.fromkeys(distances))}
+            ranks[name] = [first[distance] for distance in distances]
+        stream = max(("a", "b"), key=lambda name: max(ranks[name]))
+        return [pair for _, pair in sorted(zip(ranks[stream], pairs, strict=True))]
+
+    def distance(self, name: str, point: Mapping[str, int], v: int) -> int:
+        """Elements from the start of the tile to an operand's value for a tile point and vector."""
+        access = self.contraction.operands[name]
+        return access.at(point) + (
+            0 if self.summed_lane else v * self.lanes * access.stride(self.schedule.lane)
+        )
+
+    def operand(
+        self,
+        name: str,
+        point: Mapping[str, int],
+        v: int,
+        width: int,
+        state: _State,
+        loaded: dict[tuple[str, int, int], ir.Value],
+    ) -> ir.Value:
+        """The value of an operand, loaded once for all accumulators that use it."""
+        e, access = self.emitter, self.contraction.operands[name]
+        stride = access.stride(self.schedule.lane)
+        active = width if self.summed_lane else self.active(v)
+        key = (name, self.distance(name, point, v), active if stride else 0)
+        if key not in loaded:
+            value = _load(e, e.advance(state.pointers[name], key[1]), access, self.schedule.lane, active)
+            # Lanes that do not exist must add nothing to the sum over lanes, not even 0 * infinity.
+            loaded[key] = e.keep(value, active) if self.summed_lane and stride == 0 else value
+        return loaded[key]
 
     def close(self, first: bool | ir.Value, last: bool | ir.Value) -> None:
         """Join partial sums and lanes, apply the epilogue where the sum is complete, store."""

@@ -20,7 +20,7 @@ from pellucid.engines.native.cpu import Caches, Target, caches
 
 ENOUGH_TASKS = 48  # outer loops are flattened into tasks until there are this many
 SMALLEST_TASK = 4000  # cycles; below this, handing out work costs more than it brings
-TILES_KEPT = 3  # register tiles whose loop orders are compared
+TILES_KEPT = 4  # register tiles whose loop orders are compared
 ORDERS_KEPT = 3  # loop orders that are also tried with cache blocks
 WINDOW = 11  # kernel sizes up to this count as windows
 
@@ -113,7 +113,12 @@ def _best_tiles(model: Model) -> list[Schedule]:
         return round(50 * cost / cheapest), -min(schedule.vectors, 2), len(schedule.tiles), -sums, spread
 
     ranked = sorted(zip(costs, found, strict=True), key=rank)
-    return [schedule for cost, schedule in ranked if cost <= cheapest * 1.05][:TILES_KEPT]
+    kept: dict[tuple[str, ...], Schedule] = {}
+    for cost, schedule in ranked:
+        # One per choice of indices: what they share in the caches differs more than sizes do.
+        if cost <= cheapest * 1.06:
+            kept.setdefault((schedule.lane, *schedule.tiles), schedule)
+    return list(kept.values())[:TILES_KEPT]
 
 
 def _tiles(model: Model) -> Iterator[Schedule]:
