@@ -202,6 +202,18 @@ def test_damaged_exif_does_not_cost_the_picture(exif, recwarn):
     assert np.abs(found[0].astype(int) - SMOOTH).max() <= 2
 
 
+@pytest.mark.parametrize("exif", [b"", b"II", b"rubbish, not a TIFF header", b"MM\0*\xff\xff\xff\xff"])
+def test_damaged_exif_in_a_png(exif):
+    np.testing.assert_array_equal(pixels(png_bytes(GREY, 0, chunks=png_chunk(b"eXIf", exif))), GREY[None])
+
+
+def test_a_picture_of_several_is_the_first(recwarn):
+    """Cameras write JPEG files with further pictures behind the first (MPO)."""
+    second = Image.fromarray(SMOOTH[::-1].copy())
+    data = saved(Image.fromarray(SMOOTH), "MPO", save_all=True, append_images=[second], quality=100)
+    assert np.abs(pixels(data, channels=1)[0].astype(int) - SMOOTH).max() <= 3
+
+
 @pytest.mark.parametrize("value", [0, 9, 65535])
 def test_an_unknown_orientation_is_none(value):
     exif = Image.Exif()
