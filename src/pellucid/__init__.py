@@ -12,6 +12,7 @@ explanation are derived from that equation.
 from pellucid import data, engines, errors, initializers, layers, losses, models, notation, optim
 from pellucid.derivation import Derivation, derivable_names, derive, derive_by_name
 from pellucid.execution import Inference, compile, loss_and_gradient, predict, vjp
+from pellucid.explain import Explanation, explain
 from pellucid.layers import Layer, Parameter
 from pellucid.models import Graph, Sequential
 from pellucid.training import TrainingStep, compile_training
@@ -20,6 +21,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Derivation",
+    "Explanation",
     "Graph",
     "Inference",
     "Layer",
@@ -34,6 +36,7 @@ __all__ = [
     "derive_by_name",
     "engines",
     "errors",
+    "explain",
     "initializers",
     "layers",
     "losses",

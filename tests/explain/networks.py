@@ -1,0 +1,101 @@
+"""Small networks with a batch and targets, whose numbers are opened."""
+
+import numpy as np
+import numpy.typing as npt
+
+import pellucid as pc
+from pellucid.explain import explain
+from pellucid.explain.values import Question, Values, evaluate
+from pellucid.layers import (
+    AvgPool2d,
+    Conv2d,
+    Dropout,
+    Flatten,
+    GlobalAvgPool2d,
+    LeakyReLU,
+    Linear,
+    MaxPool2d,
+    ReLU,
+    Sigmoid,
+    Softmax,
+)
+from pellucid.notation import Tensor
+
+NAMES = ("notes-mlp", "notes-cnn", "lenet5", "strided", "dilated", "pooled")
+
+
+def make(name: str) -> tuple[pc.Graph, tuple[int, ...], str]:
+    """A model, its input shape and a loss that fits it."""
+    match name:
+        case "strided":
+            conv = Conv2d(2, 4, 3, stride=2, padding=1, groups=2)
+            return pc.Sequential([conv, LeakyReLU(0.1), GlobalAvgPool2d()]), (2, 9, 8), "cross_entropy"
+        case "dilated":
+            conv = Conv2d(1, 3, 3, padding=2, dilation=2, flip=True)
+            pool = MaxPool2d(3, 2, 1, ties="all")
+            return (
+                pc.Sequential([conv, pool, Sigmoid(), Flatten(), Linear(48, 5), Softmax()]),
+                (1, 7, 8),
+                "mse",
+            )
+        case "pooled":
+            pool_of_image = AvgPool2d(3, 2, 1, ceil_mode=True, count_include_pad=False)
+            rest = [ReLU(), Dropout(0.3), Flatten(), Linear(32, 4)]
+            return pc.Sequential([pool_of_image, *rest]), (2, 7, 7), "cross_entropy"
+        case "lenet5":
+            lenet = pc.models.create("lenet5", pooling="max", activation="scaled_tanh")
+            return lenet, (1, 28, 28), "cross_entropy"
+        case "notes-cnn":
+            return pc.models.create("notes-cnn"), (1, 28, 28), "cross_entropy"
+    return pc.models.create("notes-mlp"), (3,), "output_cross_entropy"
+
+
+class Network:
+    """A model with a batch of two images and their targets."""
+
+    def __init__(self, name: str, *, whole: bool = False) -> None:
+        self.model, shape, self.loss = make(name)
+        self.model.init(3)
+        generator = np.random.default_rng(len(name))
+        self.x = generator.normal(size=(2, *shape)).astype(np.float32)
+        if whole:
+            self.x = generator.integers(-3, 4, size=(2, *shape)).astype(np.float32)
+            values = {n: generator.integers(-3, 4, size=v.shape) for n, v in self.model.parameters.items()}
+            self.model.load({n: v.astype(np.float32) for n, v in values.items()})
+        classes = pc.predict(self.model, self.x).shape[1]
+        self.target: npt.NDArray[np.generic] = generator.integers(0, classes, size=2)
+        if self.loss == "mse":
+            self.target = generator.normal(size=(2, classes))
+        self.training = name == "pooled"
+
+    def values(self, name: str) -> tuple[Tensor, Values]:
+        loss = pc.losses.get(self.loss)
+        return evaluate(Question(self.model, self.x, self.target, loss, self.training, 5, 2), name)
+
+    def explain(self, what: str, *, full: bool = False) -> pc.Explanation:
+        return explain(
+            self.model,
+            self.x,
+            what,
+            self.target,
+            self.loss,
+            full=full,
+            training=self.training,
+            seed=5,
+            step=2,
+        )
+
+    def tensors(self) -> list[str]:
+        """The names of everything computed: forward, loss and backward."""
+        _, values = self.values("d input")
+        parameters = [f"d {name}" for name in self.model.parameters]
+        computed = [t.name for t in values.program.tensors if t.role == "defined"]
+        return [*computed, *parameters, "loss"]
+
+
+def coordinates(shape: tuple[int, ...], generator: np.random.Generator) -> tuple[int, ...]:
+    return tuple(int(generator.integers(extent)) for extent in shape)
+
+
+def what(name: str, place: tuple[int, ...]) -> str:
+    return f"{name}[{','.join(map(str, place))}]" if place else name
