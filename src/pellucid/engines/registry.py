@@ -8,7 +8,7 @@ from pellucid.errors import UsageError
 
 def names() -> tuple[str, ...]:
     """The names that `engine=` accepts."""
-    return ("numpy",)
+    return ("numpy", "native")
 
 
 def get(name: str) -> Engine:
@@ -17,4 +17,8 @@ def get(name: str) -> Engine:
         from pellucid.engines.numpy.executable import NumpyEngine
 
         return NumpyEngine()
+    if name == "native":
+        from pellucid.engines.native.executable import NativeEngine
+
+        return NativeEngine()
     raise UsageError(f"unknown engine {name!r}: choose one of {', '.join(names())}")

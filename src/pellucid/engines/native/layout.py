@@ -1,0 +1,276 @@
+"""Layout: which index lies innermost in memory, expressed as another program.
+
+A layout is a rewriting of the equations, not a property of buffers: in the program that comes out, every tensor
+lies in C order. Two layouts are offered for whole programs:
+
+* `images`: as written, images one after another (NCHW). Neighbours in memory are neighbours in a row.
+* `batch`: the batch is cut into blocks of as many images as a vector has lanes, and the images of a block lie
+  innermost: X[n,c,i,j] becomes X[B,c,i,j,n] with n < lanes. Every equation then works on whole vectors of images,
+  so that 1, 4 or 6 channels waste nothing, and blocks depend on each other only in sums over the batch.
+
+What the caller gives and gets stays as written: copies into and out of the blocks are equations too. The last block
+may be part empty. Its empty images hold zeros or numbers that nobody reads: before a sum over the batch they are
+masked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from pellucid.notation import Affine, Equation, Expression, Index, Program, Tensor
+from pellucid.notation.expression import (
+    Access,
+    Add,
+    Div,
+    Mul,
+    Reduce,
+    accesses,
+    bound_indices,
+    bracket,
+    free_indices,
+    substitute,
+    transform,
+)
+from pellucid.notation.index import box
+from pellucid.notation.program import order
+
+BLOCK = "B"
+
+
+def batched_tensors(program: Program) -> dict[Tensor, int] | None:
+    """The tensors whose first dimension is the batch, or None where the batch is not simply passed through.
+
+    The batch is the first dimension of the first input with more than one dimension; it must be addressed by one
+    index alone wherever it appears.
+    """
+    first = next((t for t in program.of_role("input") if len(t.extents) > 1), None)
+    if first is None:
+        return None
+    size = first.extents[0]
+    batched = {t: 0 for t in program.of_role("input") if t.extents and t.extents[0] == size}
+    for equation in program:
+        found = {a.at[0].single for a in accesses(equation.value) if a.tensor in batched}
+        if None in found or len(found) > 1:
+            return None
+        index = next(iter(found), None)
+        if index is None:
+            continue
+        inner = [a for r in accesses(equation.value) for a in (r.at[1:] if r.tensor in batched else r.at)]
+        if any(index in a.indices for a in inner):
+            return None
+        if index in equation.indices:
+            if equation.at[0].single != index or any(index in a.indices for a in equation.at[1:]):
+                return None
+            batched[equation.tensor] = 0
+    return batched
+
+
+@dataclass
+class BatchLayout:
+    """The rewriting to blocks of images, lanes innermost."""
+
+    program: Program
+    lanes: int
+    batched: dict[Tensor, int]
+    moved: dict[Tensor, Tensor] = field(default_factory=dict)
+    extra: list[Equation] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.size = next(iter(self.batched)).extents[0]
+        self.blocks = -(-self.size // self.lanes)
+        self.block = Index(BLOCK, self.blocks)
+
+    @property
+    def ragged(self) -> bool:
+        return self.size % self.lanes != 0
+
+    def apply(self) -> Program:
+        for tensor in self.batched:
+            blocked = Tensor(
+                tensor.symbol,
+                (self.blocks, *tensor.extents[1:], self.lanes),
+                kind=tensor.kind,
+                name=f"{tensor.name} in blocks",
+            )
+            self.moved[tensor] = blocked
+            if tensor.role == "input":
+                blocked.definition = self._pack(tensor, blocked)
+        fresh: dict[Tensor, Tensor] = {}
+        for equation in self.program:
+            target = self.moved.get(equation.tensor) or fresh.setdefault(
+                equation.tensor, _again(equation.tensor)
+            )
+            target.definition.append(self._rewrite(equation, target, fresh))
+        if self.ragged:
+            self._mask_sums([*self.moved.values(), *fresh.values()])
+        outputs = [self._unpack(t) if t in self.moved else fresh.get(t, t) for t in self.program.outputs]
+        updates = [(old, fresh.get(new, new)) for old, new in self.program.updates]
+        return Program.of(outputs, updates)
+
+    def _lane(self, index: Index) -> Index:
+        return Index(index.name, self.lanes)
+
+    def _rewrite(self, equation: Equation, target: Tensor, fresh: dict[Tensor, Tensor]) -> Equation:
+        batch = {
+            a.at[0].single for a in (equation.left, *accesses(equation.value)) if a.tensor in self.batched
+        }
+        index = next(iter(batch), None)
+        place: dict[Index, Affine] = {}
+        if index is not None:
+            place = {index: self.block * self.lanes + self._lane(index)}
+
+        def rule(node: Expression) -> Expression:
+            if isinstance(node, Access):
+                if node.tensor in self.moved and index is not None:
+                    at = (Affine.of(self.block), *node.at[1:], Affine.of(self._lane(index)))
+                    return Access(self.moved[node.tensor], at, node.outside)
+                return Access(fresh.get(node.tensor, node.tensor), node.at, node.outside)
+            if isinstance(node, Reduce) and index in node.indices:
+                over = tuple(i for i in node.indices if i != index)
+                return Reduce(node.kind, (self.block, *over, self._lane(index)), node.body, node.ties)
+            return substitute(node, place) if place and not node.children else node
+
+        assert index is not None or equation.tensor not in self.moved
+        value = transform(equation.value, rule)
+        if equation.tensor in self.moved and index is not None:
+            return Equation(
+                target, (Affine.of(self.block), *equation.at[1:], Affine.of(self._lane(index))), value
+            )
+        return Equation(target, equation.at, value)
+
+    def _parts(self) -> list[tuple[Affine, Affine, Index]]:
+        """(image, block, lane) for the full blocks, and for what is left in the last."""
+        full, rest = divmod(self.size, self.lanes)
+        parts = []
+        if full:
+            block, lane = Index(BLOCK, full), Index("n", self.lanes)
+            parts.append((block * self.lanes + lane, Affine.of(block), lane))
+        if rest:
+            lane = Index("n", rest)
+            parts.append((lane + full * self.lanes, Affine.of(full), lane))
+        return parts
+
+    def _pack(self, tensor: Tensor, blocked: Tensor) -> list[Equation]:
+        inner = tuple(Affine.of(Index(f"x{d}", e)) for d, e in enumerate(tensor.extents[1:], 1))
+        return [
+            Equation(blocked, (block, *inner, Affine.of(lane)), Access(tensor, (image, *inner)))
+            for image, block, lane in self._parts()
+        ]
+
+    def _unpack(self, tensor: Tensor) -> Tensor:
+        plain = Tensor(tensor.symbol, tensor.extents, kind=tensor.kind, name=tensor.name)
+        inner = tuple(Affine.of(Index(f"x{d}", e)) for d, e in enumerate(tensor.extents[1:], 1))
+        plain.definition = [
+            Equation(plain, (image, *inner), Access(self.moved[tensor], (block, *inner, Affine.of(lane))))
+            for image, block, lane in self._parts()
+        ]
+        return plain
+
+    def _mask_sums(self, tensors: Iterable[Tensor]) -> None:
+        """Empty images must add nothing to sums over the batch: one factor of each such sum is 0 there."""
+        tensors = list(tensors)
+        zero = {t for t in self.moved.values() if any(_is_copy(e) for e in t.definition)}
+        by_tensor = {t: t for t in tensors}
+        for tensor in order(t for t in tensors if t.definition):
+            if (
+                tensor in self.moved.values()
+                and tensor not in zero
+                and all(_vanishes(e.value, zero) for e in tensor.definition)
+            ):
+                zero.add(tensor)
+            for number, equation in enumerate(tensor.definition):
+                if not any(i.name == BLOCK for i in bound_indices(equation.value)):
+                    continue
+                tensor.definition[number] = Equation(tensor, equation.at, self._masked(equation.value, zero))
+        del by_tensor
+
+    def _masked(self, value: Expression, zero: set[Tensor]) -> Expression:
+        def rule(node: Expression) -> Expression:
+            if not isinstance(node, Reduce) or self.block not in node.indices or _vanishes(node.body, zero):
+                return node
+            lane = node.indices[-1]
+            product = node.body
+            candidates = [
+                f.tensor
+                for f in (product.factors if isinstance(product, Mul) else (product,))
+                if isinstance(f, Access) and f.tensor in self.moved.values() and len(f.tensor.definition) > 0
+            ]
+            if candidates:
+                chosen = min(candidates, key=lambda t: t.size)
+                self._mask_definition(chosen)
+                zero.add(chosen)
+                return node
+            inside = bracket(self.block * self.lanes + lane, "<", self.size)
+            return Reduce(node.kind, node.indices, Mul((inside, node.body)), node.ties)
+
+        return transform(value, rule)
+
+    def _mask_definition(self, tensor: Tensor) -> None:
+        """What a tensor holds for images that do not exist is nobody's; make it 0."""
+        for number, equation in enumerate(tensor.definition):
+            lane = equation.at[-1].single
+            assert lane is not None
+            inside = bracket(self.block * self.lanes + lane, "<", self.size)
+            tensor.definition[number] = Equation(tensor, equation.at, Mul((inside, equation.value)))
+
+
+def _again(tensor: Tensor) -> Tensor:
+    """An undefined tensor like this one."""
+    return Tensor(tensor.symbol, tensor.extents, kind=tensor.kind, name=tensor.name)
+
+
+def _is_copy(equation: Equation) -> bool:
+    return isinstance(equation.value, Access) and equation.value.tensor.role == "input"
+
+
+def _vanishes(node: Expression, zero: set[Tensor]) -> bool:
+    """Whether the expression is 0 wherever these tensors are, everything else being finite."""
+    match node:
+        case Access(tensor):
+            return tensor in zero
+        case Mul(factors):
+            return any(_vanishes(f, zero) for f in factors)
+        case Div(numerator, _):
+            return _vanishes(numerator, zero)
+        case Add(terms):
+            return all(_vanishes(t, zero) for t in terms)
+        case Reduce("sum", _, body):
+            return _vanishes(body, zero)
+    return False
+
+
+def lane_use(extent: int, lanes: int) -> float:
+    """The share of vector lanes that do something when an index of this extent runs over them."""
+    return extent / (-(-extent // lanes) * lanes)
+
+
+def choose(program: Program, lanes: int) -> tuple[str, str]:
+    """The layout with the better use of lanes over all contractions, and the estimate in words."""
+    batched = batched_tensors(program)
+    if batched is None:
+        return "images", "images: the batch is not simply passed through"
+    size = next(iter(batched)).extents[0]
+    work = {"images": 0.0, "batch": 0.0}
+    for equation in program:
+        reads = [a for a in accesses(equation.value) if a.tensor in batched]
+        over = [i for n in equation.value.walk() if isinstance(n, Reduce) for i in n.indices]
+        if not reads or not over:
+            continue
+        points = box(equation.indices) * box(over)
+        last = [a.at[-1] for a in (*accesses(equation.value), equation.left) if a.at]
+        best = max((lane_use(i.size, lanes) for a in last for i, c in a.terms if c == 1), default=1 / lanes)
+        work["images"] += points / best
+        work["batch"] += points / lane_use(size, lanes)
+    chosen = min(work, key=lambda name: work[name])
+    use = ", ".join(f"{name} {value / 1e6:.2f}" for name, value in work.items())
+    return chosen, f"{chosen}: millions of lane slots used by sums: {use}"
+
+
+def apply(program: Program, lanes: int, layout: str) -> Program:
+    """The program in the layout of that name."""
+    if layout == "images":
+        return program
+    batched = batched_tensors(program)
+    assert batched is not None
+    return BatchLayout(program, lanes, batched).apply()

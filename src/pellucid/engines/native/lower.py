@@ -1,0 +1,200 @@
+"""Lowering: from equations to kernels.
+
+Each sum of products becomes a contraction, everything else a loop nest. Pointwise equations join the kernel that
+computes what they read, so that it need not travel through memory. In the batch layout, kernels that treat every
+block of images by itself are marked: threads then keep their blocks from kernel to kernel without waiting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from pellucid.engines.native.layout import BLOCK
+from pellucid.engines.native.memory import Buffer, margins
+from pellucid.engines.native.nest import Nest
+from pellucid.engines.native.product import Product, chainable, sum_of_products
+from pellucid.notation import Affine, Equation, Index, Program, Tensor
+from pellucid.notation.expression import (
+    Access,
+    Const,
+    Mul,
+    Reduce,
+    accesses,
+    bound_indices,
+    substitute,
+    transform,
+)
+from pellucid.notation.index import box
+
+Kernel = Nest | Product
+
+OWN_SUMS = 16
+"""A sum over blocks gets a partial result for each block where at least this many products are summed within one."""
+
+
+def partial_sums(program: Program) -> Program:
+    """Split sums of products over blocks into a sum for each block, and the sum of these."""
+    equations: list[Equation] = []
+    for equation in program:
+        product = sum_of_products(equation)
+        block = next((i for i in product.indices if i.name == BLOCK), None) if product is not None else None
+        inner = [i for i in product.indices[:-1] if i != block] if product is not None else []
+        if product is None or block is None or block.size == 1 or box(inner) < OWN_SUMS:
+            equations.append(equation)
+            continue
+        equations += _split_sum(equation, product, block)
+    return Program(tuple(equations), program.outputs, program.updates)
+
+
+def _split_sum(equation: Equation, product: Reduce, block: Index) -> list[Equation]:
+    shape = (block.size, *(i.size for i in equation.indices))
+    partial = Tensor("P", shape, name=f"{equation.tensor.name} of each block")
+    at = tuple(map(Affine.of, (block, *equation.indices)))
+    own = Equation(partial, at, Reduce("sum", tuple(i for i in product.indices if i != block), product.body))
+    joined = Reduce("sum", (block,), Access(partial, at))
+    value = transform(equation.value, lambda node: joined if node == product else node)
+    return [own, Equation(equation.tensor, equation.at, value)]
+
+
+def buffers_of(program: Program, outside: Iterable[Tensor]) -> dict[Tensor, Buffer]:
+    """A buffer for every tensor; those the caller owns have no margin and lie in the caller's arrays."""
+    around = margins(program.equations)
+    theirs = set(outside)
+    return {
+        t: Buffer(t, ((0, 0),) * len(t.extents) if t in theirs else around.get(t, ((0, 0),) * len(t.extents)), t in theirs)
+        for t in program.tensors
+    }
+
+
+def lower(program: Program, buffers: Mapping[Tensor, Buffer]) -> list[Kernel]:
+    """The kernels of a program, in order."""
+    readers: dict[Tensor, list[Equation]] = {}
+    for equation in program:
+        for tensor in dict.fromkeys(a.tensor for a in accesses(equation.value)):
+            readers.setdefault(tensor, []).append(equation)
+    kept = {*program.outputs, *(t for pair in program.updates for t in pair)}
+    kernels: list[Kernel] = []
+    done: set[int] = set()
+    for number in range(len(program.equations)):
+        if number not in done:
+            chain = _chain(program, number, done, readers)
+            done.update(chain)
+            kernels.append(_kernel(chain, program, readers, kept, buffers))
+    return kernels
+
+
+def _chain(
+    program: Program, first: int, done: set[int], readers: Mapping[Tensor, list[Equation]]
+) -> dict[int, Equation]:
+    """The equation and the later ones that can be computed with it, place by place, under its index names."""
+    equations = program.equations
+    head = equations[first]
+    chain = {first: head}
+    if not _whole(head):
+        return chain
+    product = _contracts(head)
+    inside = {head.tensor}
+    for number in range(first + 1, len(equations)):
+        if number in done or not _whole(equations[number]):
+            continue
+        candidate = _under_names_of(head, equations[number])
+        if candidate is None or not _fits(candidate, head, inside):
+            continue
+        reads = {a.tensor for a in accesses(candidate.value)} - inside
+        # Everything else it reads must be computed before the chain's first equation.
+        if any(e.tensor in reads for k, e in enumerate(equations) if k > first and k not in done):
+            continue
+        if any(isinstance(n, Reduce) for n in candidate.value.walk()) or (product and not chainable(candidate.value)):
+            continue
+        chain[number] = candidate
+        inside.add(candidate.tensor)
+    return chain
+
+
+def _under_names_of(head: Equation, candidate: Equation) -> Equation | None:
+    """The equation with the head's indices in place of its own, if they run equally far."""
+    if len(candidate.at) != len(head.at) or bound_indices(candidate.value):
+        return None
+    table: dict[Index, Affine] = {}
+    for mine, theirs in zip(candidate.at, head.at, strict=True):
+        old, new = mine.single, theirs.single
+        if old is None or new is None or old.size != new.size:
+            return None
+        table[old] = theirs
+    return Equation(candidate.tensor, head.at, substitute(candidate.value, table))
+
+
+def _contracts(equation: Equation) -> bool:
+    return sum_of_products(equation) is not None
+
+
+def _whole(equation: Equation) -> bool:
+    """One part, one index for each dimension: its elements are independent of each other."""
+    singles = [a.single for a in equation.at]
+    return None not in singles and len(set(singles)) == len(singles) and equation.covers
+
+
+def _fits(candidate: Equation, head: Equation, inside: set[Tensor]) -> bool:
+    """Whether an equation reads the chain's tensors only at its own place, over the same indices."""
+    if candidate.indices != head.indices or candidate.at != head.at:
+        return False
+    reads = [a for a in accesses(candidate.value) if a.tensor in inside]
+    return bool(reads) and all(a.at == head.at for a in reads)
+
+
+def _kernel(
+    numbered: Mapping[int, Equation],
+    program: Program,
+    readers: Mapping[Tensor, list[Equation]],
+    kept: set[Tensor],
+    buffers: Mapping[Tensor, Buffer],
+) -> Kernel:
+    chain = list(numbered.values())
+    members = {id(program.equations[k]) for k in numbered}
+    stored = tuple(
+        e.tensor for e in chain
+        if e is chain[-1] or e.tensor in kept or any(id(r) not in members for r in readers.get(e.tensor, []))
+    )  # fmt: skip
+    block = _block(chain)
+    product = sum_of_products(chain[0])
+    if product is not None and _readable(chain, product, buffers):
+        return Product(tuple(chain), stored, buffers, block)
+    return Nest(tuple(chain), stored, buffers, block)
+
+
+def _readable(chain: list[Equation], product: Reduce, buffers: Mapping[Tensor, Buffer]) -> bool:
+    """Whether all that a contraction reads lies inside its buffers, and its epilogue can be written."""
+    assert isinstance(product.body, Mul)
+    inside = all(buffers[a.tensor].covers(a) for e in chain for a in accesses(e.value))
+    factors = all(isinstance(f, Access) and f.outside == 0 for f in product.body.factors)
+    rest = [e.value for e in chain[1:]]
+    return inside and factors and all(map(chainable, rest)) and _plain_around(chain[0], product)
+
+
+def _plain_around(head: Equation, product: Reduce) -> bool:
+    return chainable(transform(head.value, lambda node: Const(0) if node == product else node))
+
+
+def _block(chain: list[Equation]) -> Index | None:
+    """The block index, if every tensor of blocks is read and written at one block at a time."""
+    head = chain[0]
+    first = next((i for a in head.at[:1] for i in a.indices if i.name == BLOCK), None)
+    if first is None:
+        return None
+    for equation in chain:
+        for access in accesses(equation.value):
+            # The caller's arrays are not in blocks: what a block reads of them nobody else writes meanwhile.
+            inner = access.at[1:] if access.at and access.at[0].single == first else access.at
+            if access.tensor.role == "defined" and any(i.name == BLOCK for a in inner for i in a.indices):
+                return None
+    return first
+
+
+def describe(kernels: Iterable[Kernel]) -> str:
+    """The kernels as text, one equation a line."""
+    lines = []
+    for number, kernel in enumerate(kernels):
+        kind = "product" if isinstance(kernel, Product) else "nest"
+        lines.append(f"{number:3d} {kind}{' of each block' if kernel.block is not None else ''}")
+        lines += [f"      {e}{'' if e.tensor in kernel.stored else '   (not stored)'}" for e in kernel.equations]
+    return "\n".join(lines)

@@ -1,0 +1,211 @@
+"""Equations that contain one sum of products, as contractions with an epilogue.
+
+The sum goes to the contraction generator; what surrounds it (a bias, a factor), and the equations chained to it (an
+activation), are written between the sum and the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from llvmlite import ir
+
+from pellucid.engines.native.contraction import Access as Strides
+from pellucid.engines.native.contraction import Contraction, Loop, Schedule, merge
+from pellucid.engines.native.cpu import Target
+from pellucid.engines.native.expression import Writer
+from pellucid.engines.native.kernel import Place, emit_contraction
+from pellucid.engines.native.memory import Buffer
+from pellucid.engines.native.schedule import choose
+from pellucid.errors import NotationError
+from pellucid.notation import Affine, Equation, Index, Tensor
+from pellucid.notation.expression import Access, Bracket, Call, Expression, Mul, Position, Reduce, accesses
+
+BLOCK_INDEX = "B"
+
+
+def sum_of_products(equation: Equation) -> Reduce | None:
+    """The one sum of products of two elements in an equation's value, if it has that form."""
+    sums = [n for n in equation.value.walk() if isinstance(n, Reduce)]
+    if len(sums) != 1 or sums[0].kind != "sum":
+        return None
+    match sums[0].body:
+        case Mul((Access() as left, Access() as right)):
+            used = {i for a in (*left.at, *right.at) for i in a.indices}
+            if left.tensor.kind == right.tensor.kind == "float" and all(i in used for i in sums[0].indices):
+                return sums[0]
+    return None
+
+
+def chainable(value: Expression) -> bool:
+    """Whether an epilogue can compute this: no places as numbers, no further sums."""
+    return not any(
+        isinstance(n, Position | Reduce | Bracket) and not _float_bracket(n) or isinstance(n, Call) and n.function == "uniform"
+        for n in value.walk()
+    ) and all(a.tensor.kind == "float" for a in accesses(value))
+
+
+def _float_bracket(node: Expression) -> bool:
+    return isinstance(node, Bracket) and not any(isinstance(n, Position) for n in node.walk())
+
+
+@dataclass(frozen=True)
+class Product:
+    """A contraction kernel: its equation, the chain after it, what is stored beside the chain's last tensor."""
+
+    equations: tuple[Equation, ...]
+    stored: tuple[Tensor, ...]
+    buffers: Mapping[Tensor, Buffer]
+    block: Index | None = None
+
+    @property
+    def sum(self) -> Reduce:
+        found = sum_of_products(self.equations[0])
+        assert found is not None
+        return found
+
+    @property
+    def factors(self) -> tuple[Access, Access]:
+        body = self.sum.body
+        assert isinstance(body, Mul)
+        left, right = body.factors
+        assert isinstance(left, Access) and isinstance(right, Access)
+        return left, right
+
+    @property
+    def out(self) -> Tensor:
+        """What the contraction itself stores: the last tensor of the chain."""
+        return self.equations[-1].tensor
+
+    @property
+    def around(self) -> list[Access]:
+        """What the epilogue reads, and then what it stores besides `out`."""
+        chained = {e.tensor for e in self.equations}
+        inside = set(map(id, self.sum.walk()))
+        reads = [
+            a for e in self.equations for a in e.value.walk()
+            if isinstance(a, Access) and a.tensor not in chained and id(a) not in inside
+        ]  # fmt: skip
+        writes = [e.left for e in self.equations if e.tensor in self.stored and e.tensor is not self.out]
+        return list(dict.fromkeys((*reads, *writes)))
+
+    @property
+    def operands(self) -> tuple[Tensor, ...]:
+        """The tensors in the order of the kernel's pointer arguments."""
+        return (self.out, *(f.tensor for f in self.factors), *(a.tensor for a in self.around))
+
+    def strides(self, access: Access) -> Strides:
+        place = self.buffers[access.tensor].place(access.at)
+        return Strides({i.name: c for i, c in place.terms}, place.constant)
+
+    def contraction(self) -> tuple[Contraction, tuple[Strides, ...]]:
+        """The sum in terms of memory, without the block index, and the epilogue's accesses alike."""
+        left, right = self.factors
+        names = {i.name: i.size for i in (*self.equations[0].indices, *self.sum.indices)}
+        out = self.strides(Access(self.out, self.equations[0].at))
+        operands = (out, self.strides(left), self.strides(right))
+        extra = [self.strides(a) for a in self.around]
+        if self.block is not None:
+            del names[BLOCK_INDEX]
+            operands = tuple(map(_without_block, operands))
+            extra = list(map(_without_block, extra))
+        return merge(Contraction(names, *operands), extra)
+
+    def with_block(self, contraction: Contraction, extra: tuple[Strides, ...]) -> tuple[Contraction, tuple[Strides, ...]]:
+        """Put the block index back in front of everything else."""
+        if self.block is None:
+            return contraction, extra
+        left, right = self.factors
+        sources = [Access(self.out, self.equations[0].at), left, right]
+        operands = [
+            _with_block(s, self.strides(source))
+            for s, source in zip((contraction.out, contraction.a, contraction.b), sources, strict=True)
+        ]
+        extra = tuple(_with_block(s, self.strides(a)) for s, a in zip(extra, self.around, strict=True))
+        return Contraction({BLOCK_INDEX: self.block.size, **contraction.extents}, *operands), extra
+
+    def describe(self) -> str:
+        """The kernel's content as text, from which its code follows."""
+        contraction, extra = self.contraction()
+        lines = [f"block {self.block}", *(str(e) for e in self.equations), repr(contraction), repr(extra)]
+        order = {t: k for k, t in enumerate(dict.fromkeys((*self.operands, *(e.tensor for e in self.equations))))}
+        for equation in self.equations:
+            lines.append(" ".join(str(order[a.tensor]) for a in (equation.left, *accesses(equation.value))))
+            lines.append(repr([getattr(n, "value", None) for n in equation.value.walk() if not n.children]))
+        lines.append(" ".join(str(t.name in {s.name for s in self.stored}) for t in (e.tensor for e in self.equations)))
+        return "\n".join(lines)
+
+
+def _without_block(strides: Strides) -> Strides:
+    return Strides({i: s for i, s in strides.strides.items() if i != BLOCK_INDEX}, strides.offset)
+
+
+def _with_block(strides: Strides, whole: Strides) -> Strides:
+    return Strides({BLOCK_INDEX: whole.stride(BLOCK_INDEX), **strides.strides}, strides.offset)
+
+
+def schedule_of(product: Product, target: Target) -> tuple[Contraction, tuple[Strides, ...], Schedule]:
+    """The contraction, its epilogue's accesses, and the schedule chosen for it; blocks are the tasks if there are any."""
+    contraction, extra = product.contraction()
+    schedule = choose(contraction, target)
+    if product.block is not None:
+        order = (Loop(BLOCK_INDEX), *schedule.order)
+        schedule = Schedule(
+            schedule.lane, schedule.vectors, schedule.tiles, order, schedule.reduce, 1, schedule.unroll, schedule.partial
+        )
+        contraction, extra = product.with_block(contraction, extra)
+    return contraction, extra, schedule
+
+
+def emit_product(
+    module: ir.Module, name: str, product: Product, target: Target,
+    contraction: Contraction, extra: tuple[Strides, ...], schedule: Schedule,
+) -> ir.Function:  # fmt: skip
+    """Add `void name(operands*..., i64 begin, i64 end)`; begin..end selects tasks."""
+    names = tuple(f"extra{k}" for k in range(len(extra)))
+    accesses_by_node = {
+        access: (n, strides) for access, n, strides in zip(product.around, names, extra, strict=True)
+    }
+    plain = len(product.equations) == 1 and product.equations[0].value == product.sum
+
+    def epilogue(place: Place, total: ir.Value) -> ir.Value:
+        reader = _EpilogueReader(place, product, accesses_by_node, total)
+        value = total
+        for equation in product.equations:
+            writer = Writer(place.emitter, reader)
+            value = writer.float(equation.value)
+            if isinstance(total.type, ir.VectorType):
+                value = writer.spread(value, place.lanes)
+            reader.known[equation.left] = value
+            if equation.tensor in product.stored and equation.tensor is not product.out:
+                place.store(*accesses_by_node[equation.left], value)
+        return value
+
+    return emit_contraction(
+        module, name, contraction, schedule, target, epilogue=None if plain else epilogue, extras=names
+    )
+
+
+class _EpilogueReader:
+    """Reads elements where an epilogue stands; the sum itself is known."""
+
+    def __init__(
+        self, place: Place, product: Product, strides: Mapping[Access, tuple[str, Strides]], total: ir.Value
+    ) -> None:
+        self.place, self.strides, self.total, self.product = place, strides, total, product
+        self.known: dict[Access, ir.Value] = {}
+
+    def access(self, node: Access) -> ir.Value:
+        if node in self.known:
+            return self.known[node]
+        name, strides = self.strides[node]
+        return self.place.load(name, strides)
+
+    def position(self, affine: Affine) -> ir.Value:
+        raise NotationError("an epilogue has no places as numbers")
+
+    def reduction(self, node: Reduce) -> ir.Value:
+        return self.total
+
+
