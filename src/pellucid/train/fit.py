@@ -70,7 +70,7 @@ def fit(
         settings = {
             "fixed": {
                 "model": getattr(model, "spec", None),
-                "data": fingerprint(splits),
+                "data_sha256": fingerprint(splits),
                 "batch_size": batch_size,
                 "loss": describe_object(loss_function),
                 "optimizer": {key: value for key, value in described.items() if key != "lr"},

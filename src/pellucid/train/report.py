@@ -13,6 +13,7 @@ from typing import Any
 
 from pellucid.train.metrics import ClassScore, Evaluation
 from pellucid.train.progress import duration
+from pellucid.train.settings import flattened
 from pellucid.train.state import Row
 
 _MATRIX_UP_TO = 50  # classes; a larger table helps nobody
@@ -71,8 +72,8 @@ def render(report: Report) -> str:
         _section("Worst mistakes", _picture(report, "worst")) if "worst" in report.pictures else "",
         _section("Network", _table("Layers of the network", report.summary), _pairs(report.totals)),
         _section("Data", f"<pre tabindex='0'>{_text(report.data_text)}</pre>"),
-        _section("Configuration", _pairs(_flat(report.config))),
-        _section("Environment", _pairs(_flat(report.environment))),
+        _section("Configuration", _pairs(_settings(report.config))),
+        _section("Environment", _pairs(_settings(report.environment))),
     ]
     return _PAGE.format(
         title=_text(report.title), style=_STYLE, body="\n".join(part for part in body if part)
@@ -171,14 +172,8 @@ def _pairs(table: Mapping[str, Any]) -> str:
     return f'<dl class="pairs">{items}</dl>' if items else ""
 
 
-def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in table.items():
-        if isinstance(value, Mapping):
-            flat.update(_flat(value, f"{prefix}{name}."))
-        elif value is not None:
-            flat[prefix + name] = value
-    return flat
+def _settings(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in flattened(table).items() if value is not None}
 
 
 def _picture(report: Report, name: str) -> str:

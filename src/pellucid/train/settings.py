@@ -73,11 +73,11 @@ _DATA_KEYS = ("fingerprint", "normalisation", "image_shape", "classes")
 
 def check_same(stored: Mapping[str, Any], current: Mapping[str, Any], where: object) -> None:
     """Refuse to continue a run as something else. Raises UsageError naming every difference."""
-    names = sorted(set(stored) | set(current))
+    before, now = flattened(stored), flattened(current)
     differences = [
-        f"{name} was {_short(stored.get(name))}, now {_short(current.get(name))}"
-        for name in names
-        if stored.get(name) != current.get(name)
+        f"{name} was {_short(before.get(name))}, now {_short(now.get(name))}"
+        for name in sorted(set(before) | set(now))
+        if before.get(name) != now.get(name)
     ]
     if differences:
         raise UsageError(
@@ -88,11 +88,23 @@ def check_same(stored: Mapping[str, Any], current: Mapping[str, Any], where: obj
 
 def changes(stored: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
     """Return what differs among the settings that may change, one sentence part each."""
+    before, now = flattened(stored), flattened(current)
     return [
-        f"{name} {_short(stored.get(name))} -> {_short(current.get(name))}"
-        for name in sorted(set(stored) | set(current))
-        if stored.get(name) != current.get(name)
+        f"{name} {_short(before.get(name))} -> {_short(now.get(name))}"
+        for name in sorted(set(before) | set(now))
+        if before.get(name) != now.get(name)
     ]
+
+
+def flattened(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return a table of tables as one table with names such as optimizer.momentum."""
+    flat: dict[str, Any] = {}
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            flat |= flattened(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
 
 
 def _plain(value: Any) -> Any:
