@@ -19,10 +19,10 @@ help: ## list the targets
 
 demo: $(VENV)/.ready-run ## train LeNet-5 on real handwritten digits, evaluate it, open numbers of it
 	@rm -rf runs/demo
-	$(PELLUCID) train digits --model lenet5 --seed 0 --out runs/demo
+	$(PELLUCID) train digits --model lenet5 --epochs 10 --seed 0 --out runs/demo
 	$(PELLUCID) eval runs/demo --split test --require "accuracy>=0.96"
 	@echo; echo "One number of the forward pass, opened:"
-	$(PELLUCID) explain runs/demo 0 "conv1[2,3,4]"
+	$(PELLUCID) explain runs/demo 0 "conv1[2,12,13]"
 	@echo; echo "One number of the backward pass, opened:"
 	$(PELLUCID) explain runs/demo 0 "d conv1.weight[2,0,1,1]"
 	@echo; echo "Curves, confusion matrix and the run's figures: open $(CURDIR)/runs/demo/report.html"

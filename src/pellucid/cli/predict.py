@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from pellucid.cli.output import json_option, json_result, message, result, table
-from pellucid.cli.runs import Which, which_option
+from pellucid.cli.runs import Which, prepare, which_option
 from pellucid.errors import DataError
 
 BATCH = 64
@@ -45,7 +45,7 @@ def command(
     batch: list[tuple[Path, Any]] = []
     for path in image_files(paths):
         try:
-            batch.append((path, prepare(path, trained)))
+            batch.append((path, prepare(path, trained.data)))
         except DataError as error:
             unreadable[str(path)] = str(error)
         if len(batch) == BATCH:
@@ -74,15 +74,6 @@ def image_files(paths: tuple[str, ...]) -> list[Path]:
         else:
             found.append(path)
     return found
-
-
-def prepare(path: Path, trained: Any) -> Any:
-    """One image (C, H, W) as the model saw its training images."""
-    from pellucid.data import Normalisation, prepare_image
-
-    channels, height, width = trained.data["image_shape"]
-    normalisation = Normalisation.from_json(trained.data["normalisation"])
-    return prepare_image(path, size=(height, width), channels=channels, normalisation=normalisation)
 
 
 def classify(

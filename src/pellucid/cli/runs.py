@@ -48,3 +48,27 @@ def model_or_run(name: str, options: dict[str, Any], which: Which = "best") -> t
         run = load_run(name, which=which)
         return run.model, run
     return models.create(name, **options), None
+
+
+def prepare(path: Path, data: dict[str, Any]) -> Any:
+    """One image file (C, H, W) as a model sees it that was trained on the data described."""
+    from pellucid.data import Normalisation, prepare_image
+
+    channels, height, width = data["image_shape"]
+    normalisation = Normalisation.from_json(data["normalisation"])
+    return prepare_image(path, size=(height, width), channels=channels, normalisation=normalisation)
+
+
+def image_size(model: Any) -> tuple[int, int] | None:
+    """Height and width of the images a model was made for; None if any will do.
+
+    Raises UsageError for a model that does not take images at all.
+    """
+    shape = model.input_shape
+    if shape is None:
+        return None
+    if len(shape) != 3:
+        raise UsageError(
+            f"this model takes {shape[0]} numbers, not images. `pellucid models` lists those for images."
+        )
+    return shape[1], shape[2]

@@ -7,6 +7,7 @@ import click
 from pellucid.cli.arguments import check_name, model_option
 from pellucid.cli.config import Config, resolve, with_origins
 from pellucid.cli.output import json_option, json_result, message, result
+from pellucid.cli.runs import image_size
 from pellucid.cli.settings import BY_KEY, options
 from pellucid.cli.watch import data_progress
 from pellucid.errors import UsageError
@@ -117,11 +118,7 @@ def load_data(config: Config) -> Any:
     from pellucid.data import load
 
     name = config["model.name"]
-    shape = models.create(name, **config.model_options).input_shape
-    if shape is not None and len(shape) != 3:
-        raise UsageError(
-            f"{name} takes {shape[0]} numbers, not images; pellucid models lists what takes images."
-        )
+    size = image_size(models.create(name, **config.model_options))
     with data_progress() as progress:
         return load(
             config["data.name"],
@@ -129,7 +126,7 @@ def load_data(config: Config) -> Any:
             download=config["data.download"],
             validation=config["data.validation"],
             seed=config["training.seed"],
-            size=None if shape is None else (shape[1], shape[2]),
+            size=size,
             channels=config.model_options.get("in_channels"),
             bad_files=config["data.bad_files"],
             progress=progress,
