@@ -43,7 +43,7 @@ docs: $(VENV)/.ready-run ## run the examples of README.md and docs/, check their
 	$(VENV)/bin/python tools/check_docs.py
 
 bench: $(VENV)/.ready-run ## measure training and prediction speed on this machine
-	$(VENV)/bin/python -m bench
+	@set -e; for program in bench/[a-z]*.py; do echo "== $$program"; $(VENV)/bin/python "$$program"; done
 
 clean: ## remove environments, caches and build products (runs/ stays)
 	rm -rf $(VENV) $(PARITY_VENV) build dist htmlcov .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis

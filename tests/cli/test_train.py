@@ -3,6 +3,7 @@
 import gzip
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
@@ -179,3 +180,38 @@ def test_print_config_trains_nothing(pellucid: Command, tmp_path: Path) -> None:
     assert "lr" not in config["optimizer"]  # the rate that suits SGD is not passed on to Adam
     assert f"epochs = 7                       # {file}" in done.out
     assert 'name = "adam"                    # --optimizer' in done.out
+
+
+def test_an_interrupted_run_is_saved_and_can_be_continued(
+    pellucid: Command, pictures: Path, tmp_path: Path
+) -> None:
+    arguments = [
+        "train",
+        str(pictures),
+        "--model",
+        "notes-cnn",
+        "--batch-size",
+        "8",
+        "--out",
+        str(tmp_path / "run"),
+    ]
+    running = subprocess.Popen(
+        [sys.executable, "-m", "pellucid", *arguments, "--epochs", "100000"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert running.stderr is not None
+    for line in running.stderr:
+        if line.startswith("epoch 1/"):
+            break
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "pellucid: Stopped by SIGINT" in err
+    assert "--resume" in err
+    assert "Traceback" not in err
+    done = pellucid(
+        *arguments, "--epochs", len((tmp_path / "run" / "metrics.csv").read_text().splitlines()), "--resume"
+    )
+    assert done.code == 0
+    assert "resumed at epoch" in done.err
