@@ -5,7 +5,8 @@ import os
 import shutil
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ class Disk:
         self.at, self.act, self.count = at, act, 0
         self.opened: dict[int, Path] = {}
         self.unflushed: set[Path] = set()
-        self.new_names: list[tuple[str, Path, Path]] = []
+        self.names: list[Name] = []
         self._real = {name: getattr(os, name) for name in CALLS}
         for name in CALLS:
             monkeypatch.setattr(os, name, self._counted(name))
@@ -44,32 +45,60 @@ class Disk:
     def _account(self, name: str, arguments: tuple[Any, ...], result: Any) -> None:
         if name == "open":
             self.opened[result] = Path(arguments[0])
+            if arguments[1] & os.O_CREAT:
+                self.names.append(Name("create", Path(arguments[0]), Path(arguments[0])))
         elif name == "write":
             self.unflushed.add(self.opened[arguments[0]])
         elif name == "fsync":
             path = self.opened[arguments[0]]
             self.unflushed.discard(path)
-            self.new_names = [entry for entry in self.new_names if entry[2].parent != path]
+            self.names = [entry for entry in self.names if entry.now.parent != path]
         elif name in ("rename", "replace"):
             source, target = Path(arguments[0]), Path(arguments[1])
             self.unflushed = {_moved(path, source, target) for path in self.unflushed}
-            self.new_names.append((name, source, target))
+            for entry in self.names:
+                if entry.kind == "create":
+                    entry.now = _moved(entry.now, source, target)
+            self.names.append(Name("rename", source, target))
         elif name == "mkdir":
-            self.new_names.append((name, Path(arguments[0]), Path(arguments[0])))
+            self.names.append(Name("mkdir", Path(arguments[0]), Path(arguments[0])))
 
-    def lose_power(self, names_lost: int) -> bool:
-        """Take back what was not flushed: contents, and the newest names; False if there are too few."""
+    def lose_power(self, first: int, only: bool) -> bool:
+        """Take back what was not flushed: half of each file, and the new name number `first`.
+
+        With it go those after it, or with `only` just those that build on it: a disk may write in any order.
+        False if there are not so many names.
+        """
         for path in self.unflushed:
             if path.is_file():
                 path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-        if names_lost > len(self.new_names):
+        if first >= len(self.names):
             return False
-        for kind, source, target in reversed(self.new_names[len(self.new_names) - names_lost :]):
-            if kind == "mkdir":
-                shutil.rmtree(target, ignore_errors=True)
-            elif target.exists() and not source.exists():
-                self._real["rename"](target, source)
+        lost = [self.names[first]]
+        for entry in self.names[first + 1 :]:
+            if not only or any(entry.before == other.now for other in lost):
+                lost.append(entry)
+        for entry in reversed(lost):
+            self._take_back(entry)
         return True
+
+    def _take_back(self, entry: "Name") -> None:
+        if entry.kind == "create":
+            with suppress(FileNotFoundError):
+                self._real["unlink"](entry.now)
+        elif entry.kind == "mkdir":
+            shutil.rmtree(entry.now, ignore_errors=True)
+        elif entry.now.exists() and not entry.before.exists():
+            self._real["rename"](entry.now, entry.before)
+
+
+@dataclass
+class Name:
+    """A name given since its folder was flushed: by creating, renaming from `before`, or making a folder."""
+
+    kind: str
+    before: Path
+    now: Path
 
 
 def _moved(path: Path, source: Path, target: Path) -> Path:

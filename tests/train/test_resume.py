@@ -24,8 +24,8 @@ class Killed(BaseException):
 
 
 @pytest.fixture(scope="module")
-def uninterrupted() -> Run:
-    return run_fake(epochs=3, schedule=LinearWarmup(10))
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return run_fake(tmp_path_factory.mktemp("runs") / "a", epochs=3, schedule=LinearWarmup(10))
 
 
 def assert_same(run: Run, expected: Run) -> None:
@@ -66,6 +66,9 @@ def test_killed_at_any_call_of_the_operating_system_and_resumed(tmp_path: Path, 
             break
         run = run_fake(folder, resume="auto", **settings)  # type: ignore[arg-type]
         assert_same(run, uninterrupted)
+        assert uninterrupted.folder is not None
+        bests = [checkpoint.load(place / "ckpt/best") for place in (folder, uninterrupted.folder)]
+        assert same_weights(bests[0].weights, bests[1].weights), f"killed at call {n}"
         names = {path.name for path in folder.iterdir()}
         assert names <= {
             *("config.toml", "env.json", "data.json", "metrics.csv", "metrics.jsonl", "log.txt", "ckpt"),
