@@ -14,6 +14,8 @@ from pellucid.errors import CheckpointError, ShapeError, UsageError
 from pellucid.execution import Values, batch, floats, name_parameters, parameter_arrays, target_array
 from pellucid.layers.base import Layer, Randomness, name_tensors
 from pellucid.losses import Loss
+from pellucid.models.graph import Graph
+from pellucid.models.summary import leaves
 from pellucid.notation import Program, Tensor
 from pellucid.notation.derive import derive
 
@@ -78,8 +80,15 @@ class TrainingStep:
         self._steps = 0
         name_parameters(model)
         self._arrays = parameter_arrays(model, floats(dtype))
+        self._real = floats(dtype)
         self._compiled: dict[tuple[Any, ...], tuple[Executable, Step]] = {}
         self._add_optimizer_state()
+        scalars = {
+            "learning rate": np.zeros((), self._real),
+            "random.seed": np.array(seed, np.int64),
+            "random.step": np.zeros((), np.int64),
+        }
+        self._bound: dict[str, Values] = {**self._arrays, **scalars}
 
     def _add_optimizer_state(self) -> None:
         scalar = Tensor("s", (), role="input")
@@ -119,10 +128,12 @@ class TrainingStep:
         return x, y
 
     def _inputs(self, x: Values, y: Values, step: Step, rate: float) -> dict[str, Values]:
-        real = floats(self._dtype)
-        given = {"input": x, "target": target_array(step.target, y, real), "learning rate": np.array(rate, real)}
-        given |= {"random.seed": np.array(self.seed), "random.step": np.array(self._steps)}
-        return {**self._arrays, **given}
+        """What one step is given, by tensor name; the same arrays again but for the batch."""
+        given = self._bound
+        given["input"], given["target"] = x, target_array(step.target, y, self._real)
+        given["learning rate"][...] = rate
+        given["random.step"][...] = self._steps
+        return given
 
     @property
     def parameters(self) -> dict[str, Values]:
@@ -176,8 +187,15 @@ class TrainingStep:
         for tensor in every.outputs:
             # A maximum subtracted for stability may be infinite without harm only if all else is; report in order.
             if not np.isfinite(out[tensor.name]).all():
-                return tensor.name.split(".")[0] if not tensor.name.startswith("d ") else tensor.name
+                return self._place(tensor.name)
         return None
+
+    def _place(self, name: str) -> str:
+        """Where a tensor belongs: the path of the layer that computes it, "loss", or its name if it is a gradient."""
+        if name.startswith(("d ", "sum in d ")):
+            return name.removeprefix("sum in ")
+        paths = [path for path, _, _ in leaves(self.model)] if isinstance(self.model, Graph) else []
+        return max((p for p in paths if name == p or name.startswith(f"{p}.")), key=len, default=name.split(".")[0])
 
     def close(self) -> None:
         """Give back memory and threads."""

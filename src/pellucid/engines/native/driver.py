@@ -16,6 +16,7 @@ from pellucid.engines.native.cpu import Target
 from pellucid.engines.native.emit import I64, POINTER, Emitter, integer
 from pellucid.engines.native.lower import Kernel
 from pellucid.engines.native.threads import JOB, emit_barrier, share
+from pellucid.errors import NotationError
 from pellucid.notation import Tensor
 
 JOB_NAME = "step"
@@ -44,6 +45,34 @@ def writes(kernel: Kernel, alias: Mapping[Tensor, Tensor]) -> set[Tensor]:
 def reads(kernel: Kernel, alias: Mapping[Tensor, Tensor]) -> set[Tensor]:
     """The tensors a kernel loads."""
     return {alias.get(t, t) for t in kernel.operands if t not in kernel.stored}
+
+
+def arrange(kernels: Sequence[Kernel], alias: Mapping[Tensor, Tensor]) -> list[Kernel]:
+    """An order in which kernels that go block by block stand together, so that few barriers are needed.
+
+    A kernel comes after those that store what it loads. One that overwrites a state comes after all that still load
+    the old value.
+    """
+    before: list[set[int]] = []
+    for k, kernel in enumerate(kernels):
+        stored = {t for t in kernel.stored}
+        loaded = {t for t in kernel.operands if t not in stored}
+        overwritten = {alias[t] for t in stored if t in alias}
+        before.append({
+            j for j, other in enumerate(kernels)
+            if j != k and (loaded & set(other.stored) or overwritten & set(other.operands))
+        })  # fmt: skip
+    order: list[int] = []
+    waiting = list(range(len(kernels)))
+    while waiting:
+        ready = [k for k in waiting if before[k] <= set(order)]
+        if not ready:
+            raise NotationError("updates of states read each other's new values; no order satisfies all")
+        blocks = [k for k in ready if kernels[k].block is not None]
+        chosen = blocks[:1] or ready
+        order += chosen
+        waiting = [k for k in waiting if k not in chosen]
+    return [kernels[k] for k in order]
 
 
 def groups(kernels: Sequence[Kernel], alias: Mapping[Tensor, Tensor]) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,14 +15,14 @@ from llvmlite import ir
 
 from pellucid.engines.base import Array
 from pellucid.engines.native import codegen, cpu, layout
-from pellucid.engines.native.driver import JOB_NAME, POINTER_BYTES, Call, emit_driver, groups, reads, writes
+from pellucid.engines.native.driver import JOB_NAME, Call, arrange, emit_driver, groups
 from pellucid.engines.native.emit import POINTER, Emitter
 from pellucid.engines.native.lower import Kernel, buffers_of, lower, partial_sums
 from pellucid.engines.native.memory import ELEMENT, Arena, Buffer, plan
-from pellucid.engines.native.nest import Nest, Plan, emit_nest
+from pellucid.engines.native.nest import Plan, emit_nest
 from pellucid.engines.native.product import Product, emit_product, schedule_of
 from pellucid.engines.native.threads import Team, flush_denormals, restore_denormals
-from pellucid.errors import NotationError, UsageError
+from pellucid.errors import NotationError, ShapeError, UsageError
 from pellucid.notation import Program, Tensor
 
 THREADS_VARIABLE = "PELLUCID_THREADS"
@@ -64,11 +65,11 @@ def prepare(program: Program, target: cpu.Target, threads: int | None = None, ch
     name, why = layout.choose(program, target.lanes)
     if chosen is not None and chosen != name:
         name, why = chosen, f"{chosen}: asked for ({why})"
-    arranged = partial_sums(layout.apply(program, target.lanes, name))
+    arranged = partial_sums(layout.with_room(layout.apply(program, target.lanes, name)))
     outside = {*arranged.given, *arranged.outputs}
     alias = {new: old for old, new in arranged.updates}
     buffers = buffers_of(arranged, {*outside, *alias})
-    kernels = _updates_last(lower(arranged, buffers), alias)
+    kernels = arrange(lower(arranged, buffers), alias)
     _check_updates(kernels, alias)
     numbers = groups(kernels, alias)
     inner = {t for k in kernels for t in k.operands if t not in outside and t not in alias}
@@ -94,12 +95,6 @@ def _work(kernel: Kernel) -> int:
     return box(kernel.indices) * 4
 
 
-def _updates_last(kernels: list[Kernel], alias: Mapping[Tensor, Tensor]) -> list[Kernel]:
-    """Kernels that overwrite parameters and states go after all that may still read the old values."""
-    updating = [k for k in kernels if any(t in alias for t in k.stored)]
-    return [k for k in kernels if k not in updating] + updating
-
-
 def _check_updates(kernels: list[Kernel], alias: Mapping[Tensor, Tensor]) -> None:
     """An update happens in place: nothing may read the old value elsewhere, or after it."""
     from pellucid.notation.expression import accesses
@@ -120,12 +115,53 @@ def _covered(program: Program, tensor: Tensor) -> bool:
     return any(e.covers for e in program.definition(tensor))
 
 
+class _Given:
+    """A tensor of the caller: its entry in the table of pointers, and the array that stood there last."""
+
+    def __init__(self, tensor: Tensor, entry: int, updated: bool) -> None:
+        self.name, self.entry, self.updated = tensor.name, entry, updated
+        self.constant = tensor.value if tensor.role == "constant" else None
+        self.dtype = np.dtype(np.float32 if tensor.kind == "float" else np.int32)
+        self.shape = tensor.extents
+        self.last: Array | None = None
+        self.kept: Array | None = None
+        self.address = 0
+
+    def take(self, array: Array | None) -> None:
+        """Use this array from now on; NotationError if there is none, UsageError if it cannot be used in place."""
+        if self.constant is not None:
+            if self.kept is not None:
+                return
+            array = self.constant
+        if array is None:
+            raise NotationError(f"the program needs a value for {self.name}")
+        if array.shape != self.shape:
+            raise ShapeError(f"{self.name} must have the shape {self.shape}; got {array.shape}")
+        usable = array.dtype == self.dtype and array.flags.c_contiguous
+        if self.updated and not usable:
+            raise UsageError(f"{self.name} is updated in place: it must be a C-ordered {self.dtype} array")
+        self.kept = array if usable else np.ascontiguousarray(array, self.dtype)
+        # Only an array used in place may be recognised again: a copy would miss what is written to the original.
+        self.last = array if usable else None
+        self.address = self.kept.ctypes.data
+
+
+class _Returned:
+    """An output: the array the code writes to, run after run."""
+
+    def __init__(self, tensor: Tensor, program: Program) -> None:
+        self.name, self.kind = tensor.name, tensor.kind
+        self.array = np.zeros(tensor.extents, np.float32 if tensor.kind == "float" else np.int32)
+        self.partial = not _covered(program, tensor) and len(program.definition(tensor)) < 2
+
+
 class NativeExecutable:
     """A program as machine code; see `pellucid.engines.base.Executable`."""
 
     def __init__(self, compiled: Compiled) -> None:
         self.compiled = compiled
         calls, texts = _generate(compiled)
+        self._calls = calls
         together = compiled.threads > 1
         self._external = _external(compiled)
         slots = _slots(compiled, self._external)
@@ -146,53 +182,67 @@ class NativeExecutable:
         self._table = (ctypes.c_uint64 * (1 + len(self._external)))()
         self._table[0] = self._base
         self._table_address = ctypes.addressof(self._table)
-        self._updated = {old.name for old, _ in compiled.program.updates}
+        updated = {old.name for old, _ in compiled.program.updates}
+        self._given = [
+            _Given(t, entry, t.name in updated) for entry, t in enumerate(self._external, 1) if t.role != "defined"
+        ]
+        self._returned = [
+            _Returned(t, compiled.program) for t in self._external if t.role == "defined"
+        ]
+        self._passed = [t for t in compiled.program.outputs if t.role != "defined"]
+        for entry, tensor in enumerate(self._external, 1):
+            for returned in self._returned:
+                if returned.name == tensor.name:
+                    self._table[entry] = returned.array.ctypes.data
+        self._closed = False
 
     def run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
-        if self._code is None:
+        if self._closed:
             raise UsageError("this executable is closed")
-        hold: list[Any] = []
-        outputs: dict[str, Array] = {}
-        given = set(self.compiled.program.given)
-        for entry, tensor in enumerate(self._external, 1):
-            if tensor in given:
-                array = self._given(tensor, arrays)
-                if tensor in self.compiled.program.outputs:
-                    outputs[tensor.name] = np.array(arrays[tensor.name])
-            else:
-                array = np.empty(tensor.extents, np.float32 if tensor.kind == "float" else np.int32)
-                if not self._written_whole[tensor.name]:
-                    array[...] = 0
-                outputs[tensor.name] = array
-            hold.append(array)
-            self._table[entry] = array.ctypes.data
+        table = self._table
+        for given in self._given:
+            array = arrays.get(given.name)
+            # The same array as in the last run, as parameters are, needs no second look.
+            if array is None or array is not given.last:
+                given.take(array)
+                table[given.entry] = given.address
+        for returned in self._returned:
+            if returned.partial:
+                returned.array[...] = 0
         if self._team is not None:
             self._team.run(self._job, self._table_address)
         else:
             self._call(self._table_address)
-        return {
-            t.name: outputs[t.name] if t.kind == "float" else outputs[t.name].astype(np.int64)
-            for t in self.compiled.program.outputs
-        }
+        results = {r.name: r.array.copy() if r.kind == "float" else r.array.astype(np.int64) for r in self._returned}
+        for tensor in self._passed:
+            results[tensor.name] = np.array(arrays[tensor.name])
+        return results
 
-    def _given(self, tensor: Tensor, arrays: Mapping[str, Array]) -> Array:
-        value = tensor.value if tensor.role == "constant" else arrays.get(tensor.name)
-        if value is None:
-            raise NotationError(f"the program needs a value for {tensor.name}")
-        if tensor.name in self._updated:
-            if value.dtype != np.float32 or not value.flags.c_contiguous:
-                raise UsageError(f"{tensor.name} is updated in place: it must be a C-ordered float32 array")
-            return value
-        return np.ascontiguousarray(value, np.float32 if tensor.kind == "float" else np.int32)
-
-    @property
-    def _written_whole(self) -> dict[str, bool]:
-        return {t.name: _covered(self.compiled.program, t) for t in self.compiled.program.outputs}
+    def report(self, repeats: int = 20) -> list[tuple[Kernel, int, float]]:
+        """Each kernel by itself on one thread: (kernel, tasks, seconds), the median of some runs on made-up data."""
+        arrays = {t: np.full(t.extents, 0.01, np.float32 if t.kind == "float" else np.int32) for t in self._external}
+        slots = _slots(self.compiled, self._external)
+        rows = []
+        for call in self._calls:
+            pointers = [
+                self._base + slots[t][1] if slots[t][0] == 0 else arrays[self._external[slots[t][0] - 1]].ctypes.data
+                for t in call.kernel.operands
+            ]
+            kind = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * len(pointers), ctypes.c_int64, ctypes.c_int64)
+            function = kind(self._code.address(call.name))
+            times = []
+            for _ in range(repeats):
+                start = time.perf_counter()
+                function(*pointers, 0, call.tasks)
+                times.append(time.perf_counter() - start)
+            rows.append((call.kernel, call.tasks, float(np.median(times))))
+        return rows
 
     def close(self) -> None:
         """End the threads and free the code and the memory."""
         if self._team is not None:
             self._team.close()
+        self._closed = True
 
 
 def _external(compiled: Compiled) -> list[Tensor]:
@@ -259,5 +309,3 @@ class NativeEngine:
             raise UsageError(f'the native engine computes in float32, not in {dtype}; use engine="numpy" for float64')
         return NativeExecutable(prepare(program, self.target, threads, self.layout))
 
-
-__all__ = ["Compiled", "Nest", "NativeEngine", "NativeExecutable", "POINTER_BYTES", "prepare", "reads", "writes"]

@@ -274,3 +274,31 @@ def apply(program: Program, lanes: int, layout: str) -> Program:
     batched = batched_tensors(program)
     assert batched is not None
     return BatchLayout(program, lanes, batched).apply()
+
+
+def with_room(program: Program) -> Program:
+    """Given tensors that are read beyond their edges are copied first, to where there is a margin of zeros."""
+    beyond = {
+        read.tensor
+        for equation in program
+        for read in accesses(equation.value)
+        if read.tensor.role != "defined"
+        and read.outside == 0
+        and any(a.bounds[0] < 0 or a.bounds[1] >= e for a, e in zip(read.at, read.tensor.extents, strict=True))
+    }
+    if not beyond:
+        return program
+    copies: dict[Tensor, Tensor] = {}
+    for tensor in beyond:
+        copy = Tensor(tensor.symbol, tensor.extents, kind=tensor.kind, name=f"{tensor.name} with room")
+        at = tuple(Affine.of(Index(f"x{d + 1}", e)) for d, e in enumerate(tensor.extents))
+        copy.definition = [Equation(copy, at, Access(tensor, at))]
+        copies[tensor] = copy
+
+    def rule(node: Expression) -> Expression:
+        if isinstance(node, Access) and node.tensor in copies:
+            return Access(copies[node.tensor], node.at, node.outside)
+        return node
+
+    moved = [Equation(e.tensor, e.at, transform(e.value, rule)) for e in program]
+    return Program((*(c.definition[0] for c in copies.values()), *moved), program.outputs, program.updates)

@@ -29,20 +29,21 @@ from pellucid.notation.index import box
 Kernel = Nest | Product
 
 OWN_SUMS = 16
-"""A sum over blocks gets a partial result for each block where at least this many products are summed within one."""
+"""A sum over blocks gets a partial result for each block where at least this many values are summed within one."""
 
 
 def partial_sums(program: Program) -> Program:
-    """Split sums of products over blocks into a sum for each block, and the sum of these."""
+    """Split sums over blocks into a sum for each block, and the sum of these: a block is then finished while hot."""
     equations: list[Equation] = []
     for equation in program:
-        product = sum_of_products(equation)
-        block = next((i for i in product.indices if i.name == BLOCK), None) if product is not None else None
-        inner = [i for i in product.indices[:-1] if i != block] if product is not None else []
-        if product is None or block is None or block.size == 1 or box(inner) < OWN_SUMS:
+        sums = [n for n in equation.value.walk() if isinstance(n, Reduce) and n.kind == "sum"]
+        over = sums[0].indices if len(sums) == 1 else ()
+        block = next((i for i in over if i.name == BLOCK), None)
+        inner = [i for i in over[:-1] if i != block]
+        if block is None or block.size == 1 or box(inner) < OWN_SUMS:
             equations.append(equation)
-            continue
-        equations += _split_sum(equation, product, block)
+        else:
+            equations += _split_sum(equation, sums[0], block)
     return Program(tuple(equations), program.outputs, program.updates)
 
 
@@ -90,7 +91,7 @@ def _chain(
     equations = program.equations
     head = equations[first]
     chain = {first: head}
-    if not _whole(head):
+    if not head.covers:
         return chain
     product = _contracts(head)
     inside = {head.tensor}
@@ -118,7 +119,7 @@ def _under_names_of(head: Equation, candidate: Equation) -> Equation | None:
     table: dict[Index, Affine] = {}
     for mine, theirs in zip(candidate.at, head.at, strict=True):
         old, new = mine.single, theirs.single
-        if old is None or new is None or old.size != new.size:
+        if old is None or (new is not None and old.size != new.size):
             return None
         table[old] = theirs
     return Equation(candidate.tensor, head.at, substitute(candidate.value, table))
