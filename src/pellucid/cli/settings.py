@@ -1,5 +1,6 @@
 """Every setting of a training run in one table: it makes the flags and checks the TOML file."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,7 +82,7 @@ def parse(setting: Setting, value: Any, origin: str) -> Value:
     return value
 
 
-def check_range(setting: Setting, value: float, refuse: Any) -> None:
+def check_range(setting: Setting, value: float, refuse: Callable[[str], Exception]) -> None:
     """Raise when a number is outside the setting's range (a NaN always is)."""
     low, high = setting.minimum, setting.maximum
     if low is not None and not (value > low if setting.above else value >= low):
