@@ -1,6 +1,7 @@
 """Errors become messages and exit codes; nothing shows a traceback unless it is asked for."""
 
 import errno
+import os
 import subprocess
 import sys
 import time
@@ -137,9 +138,21 @@ def test_version_is_a_result() -> None:
     assert done.stdout.startswith("pellucid ")
 
 
-def test_a_reader_that_leaves_early_is_no_error() -> None:
-    command = f"{sys.executable} -m pellucid --help; echo code $? >&2"
-    done = subprocess.run(
-        ["bash", "-c", f"({command}) | head -c 1"], capture_output=True, text=True, timeout=60
+@pytest.mark.parametrize(("arguments", "code"), [(["--help"], 141), (["trian"], 2)])
+def test_a_reader_that_leaves_early_hears_nothing(arguments: list[str], code: int) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "pellucid", *arguments]
+    done = subprocess.run(command, stdout=writer, stderr=writer, timeout=60, check=False)
+    os.close(writer)
+    assert done.returncode == code
+
+
+def test_a_full_or_closed_stdout() -> None:
+    command = f"{sys.executable} -m pellucid --help"
+    full = subprocess.run(
+        ["bash", "-c", f"{command} > /dev/full"], capture_output=True, text=True, timeout=60
     )
-    assert done.stderr == "code 0\n"
+    assert (full.returncode, full.stderr) == (5, "pellucid: error: No space left on device.\n")
+    closed = subprocess.run(["bash", "-c", f"{command} >&-"], capture_output=True, text=True, timeout=60)
+    assert (closed.returncode, closed.stderr) == (0, "")

@@ -3,6 +3,7 @@
 Subcommands are imported when they are called, so that `pellucid --help` answers at once.
 """
 
+import contextlib
 import difflib
 import errno
 import importlib
@@ -48,6 +49,7 @@ REFUSALS = {
 }
 
 INTERRUPTED = 130
+NOBODY_READS = 141  # what the shell reports of a program that SIGPIPE ended
 
 
 class LazyGroup(click.Group):
@@ -109,8 +111,9 @@ def pellucid(context: click.Context) -> None:
 
 
 def complain(message: str) -> None:
-    """Print an error for people, on stderr."""
-    print(f"pellucid: error: {message}", file=sys.stderr)
+    """Print an error for people, on stderr; the exit code tells it even if nobody reads there."""
+    with contextlib.suppress(BrokenPipeError):
+        print(f"pellucid: error: {message}", file=sys.stderr)
 
 
 def usage_message(error: click.ClickException) -> str:
@@ -156,15 +159,19 @@ def report(error: BaseException) -> int:
 
 def quietly_closed() -> int:
     """The reader of our output has left (as in `pellucid models | head -1`): say nothing, also at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            os.dup2(nowhere, stream.fileno())
+    return NOBODY_READS
 
 
 def guarded(run: Callable[[], Any]) -> int:
     """Run a command; its exit code, with errors printed (or raised, with PELLUCID_DEBUG=1)."""
     try:
         result = run()
-        sys.stdout.flush()
+        if sys.stdout is not None:  # None after >&-
+            sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except BrokenPipeError:
         return quietly_closed()
