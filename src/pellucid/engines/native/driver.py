@@ -53,24 +53,27 @@ def arrange(kernels: Sequence[Kernel], alias: Mapping[Tensor, Tensor]) -> list[K
     A kernel comes after those that store what it loads. One that overwrites a state comes after all that still load
     the old value.
     """
-    before: list[set[int]] = []
+    storing: dict[Tensor, set[int]] = {}
+    using: dict[Tensor, set[int]] = {}
     for k, kernel in enumerate(kernels):
-        stored = {t for t in kernel.stored}
-        loaded = {t for t in kernel.operands if t not in stored}
-        overwritten = {alias[t] for t in stored if t in alias}
-        before.append({
-            j for j, other in enumerate(kernels)
-            if j != k and (loaded & set(other.stored) or overwritten & set(other.operands))
-        })  # fmt: skip
+        for tensor in kernel.operands:
+            (storing if tensor in kernel.stored else using).setdefault(tensor, set()).add(k)
+    before = [
+        {j for t in k.operands if t not in k.stored for j in storing.get(t, ())}
+        | {j for t in k.stored if t in alias for j in using.get(alias[t], ())} - {number}
+        for number, k in enumerate(kernels)
+    ]
     order: list[int] = []
+    done: set[int] = set()
     waiting = list(range(len(kernels)))
     while waiting:
-        ready = [k for k in waiting if before[k] <= set(order)]
+        ready = [k for k in waiting if before[k] <= done]
         if not ready:
             raise NotationError("updates of states read each other's new values; no order satisfies all")
         blocks = [k for k in ready if kernels[k].block is not None]
         chosen = blocks[:1] or ready
         order += chosen
+        done.update(chosen)
         waiting = [k for k in waiting if k not in chosen]
     return [kernels[k] for k in order]
 

@@ -103,6 +103,11 @@ class Emitter:
             return left == right
         return self.builder.icmp_signed("==", integer(left), integer(right))
 
+    def at_most(self, left: Number, right: Number) -> bool | ir.Value:
+        if isinstance(left, int) and isinstance(right, int):
+            return left <= right
+        return self.builder.icmp_signed("<=", integer(left), integer(right))
+
     def both(self, left: bool | ir.Value, right: bool | ir.Value) -> bool | ir.Value:
         if isinstance(left, bool):
             return right if left else False

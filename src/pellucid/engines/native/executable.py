@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import os
 import time
 from collections.abc import Mapping
@@ -15,13 +14,14 @@ from llvmlite import ir
 
 from pellucid.engines.base import Array
 from pellucid.engines.native import codegen, cpu, layout
+from pellucid.engines.native.cache import ObjectCache
 from pellucid.engines.native.driver import JOB_NAME, Call, arrange, emit_driver, groups
 from pellucid.engines.native.emit import POINTER, Emitter
+from pellucid.engines.native.generate import generate
 from pellucid.engines.native.lower import Kernel, buffers_of, lower, partial_sums
 from pellucid.engines.native.memory import ELEMENT, Arena, Buffer, plan
-from pellucid.engines.native.nest import Plan, emit_nest
-from pellucid.engines.native.product import Product, emit_product, schedule_of
-from pellucid.engines.native.threads import Team, flush_denormals, restore_denormals
+from pellucid.engines.native.product import Product
+from pellucid.engines.native.threads import Team, flush_denormals, restore_denormals, team_code
 from pellucid.errors import NotationError, ShapeError, UsageError
 from pellucid.notation import Program, Tensor
 
@@ -73,11 +73,10 @@ def prepare(program: Program, target: cpu.Target, threads: int | None = None, ch
     _check_updates(kernels, alias)
     numbers = groups(kernels, alias)
     inner = {t for k in kernels for t in k.operands if t not in outside and t not in alias}
-    lives = {
-        t: (min(n for k, n in zip(kernels, numbers, strict=True) if t in k.operands),
-            max(n for k, n in zip(kernels, numbers, strict=True) if t in k.operands))
-        for t in inner
-    }  # fmt: skip
+    lives: dict[Tensor, tuple[int, int]] = {}
+    for kernel, number in zip(kernels, numbers, strict=True):
+        for tensor in kernel.operands:
+            lives[tensor] = (lives.get(tensor, (number, number))[0], number)
     exclusive = {t for t in inner if buffers[t].has_margin or not _covered(arranged, t)}
     arena = plan([buffers[t] for t in inner], lives, exclusive)
     many = number_of_threads(threads)
@@ -158,22 +157,21 @@ class _Returned:
 class NativeExecutable:
     """A program as machine code; see `pellucid.engines.base.Executable`."""
 
-    def __init__(self, compiled: Compiled) -> None:
+    def __init__(self, compiled: Compiled, store: ObjectCache) -> None:
         self.compiled = compiled
-        calls, texts = _generate(compiled)
+        codes = generate(compiled.kernels, compiled.target, store)
+        calls = [Call(k, c.name, c.tasks) for k, c in zip(compiled.kernels, codes, strict=True)]
         self._calls = calls
         together = compiled.threads > 1
         self._external = _external(compiled)
         slots = _slots(compiled, self._external)
         driver = emit_driver(calls, compiled.groups, slots, compiled.target, together=together)
-        texts[JOB_NAME] = driver
-        if not together:
-            texts["alone"] = _alone(compiled.target)
-        self.texts = texts
-        objects = codegen.compile_objects(list(texts.values()), compiled.target, os.cpu_count() or 1)
+        texts = [driver, team_code(compiled.target) if together else _alone(compiled.target)]
+        objects = store.compiled(texts, compiled.target)
+        objects += {c.name: c.data for c in codes}.values()
         self._code = codegen.Loaded(objects, compiled.target)
         self._job = self._code.address(JOB_NAME)
-        self._team = Team(compiled.threads, compiled.target) if together else None
+        self._team = Team(compiled.threads, compiled.target, self._code) if together else None
         if not together:
             self._call = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self._code.address("alone"))
         self._memory = np.zeros(compiled.arena.size // ELEMENT + 16, np.float32)
@@ -258,28 +256,6 @@ def _slots(compiled: Compiled, external: list[Tensor]) -> dict[Tensor, tuple[int
     return slots | {new: slots[old] for new, old in compiled.alias.items()}
 
 
-def _generate(compiled: Compiled) -> tuple[list[Call], dict[str, str]]:
-    """The IR of every kernel, under a name made from its content: equal kernels are compiled once."""
-    calls, texts = [], {}
-    for kernel in compiled.kernels:
-        module = ir.Module("kernel")
-        if isinstance(kernel, Product):
-            from pellucid.engines.native.contraction import complete, tasks
-
-            contraction, extra, schedule = schedule_of(kernel, compiled.target)
-            emit_product(module, "kernel", kernel, compiled.target, contraction, extra, schedule)
-            count = tasks(contraction, complete(contraction, schedule, compiled.target))
-        else:
-            shape = Plan(kernel, compiled.target).shape()
-            emit_nest(module, "kernel", kernel, shape, compiled.target)
-            count = shape.tasks
-        text = str(module)
-        name = "k" + hashlib.sha256(text.encode()).hexdigest()[:24]
-        texts[name] = text.replace('@"kernel"', f'@"{name}"')
-        calls.append(Call(kernel, name, count))
-    return calls, texts
-
-
 def _alone(target: cpu.Target) -> str:
     """The IR of `alone(table*)`: the step on the calling thread only, denormals flushed."""
     module = ir.Module("alone")
@@ -302,10 +278,11 @@ class NativeEngine:
     def __init__(self, target: str | None = None, layout: str | None = None) -> None:
         self.target = cpu.target(target)
         self.layout = layout
+        self.store = ObjectCache()
 
     def compile(self, program: Program, *, dtype: str = "float32", threads: int | None = None) -> NativeExecutable:
         """Compile a program; UsageError for another dtype than float32."""
         if dtype != "float32":
             raise UsageError(f'the native engine computes in float32, not in {dtype}; use engine="numpy" for float64')
-        return NativeExecutable(prepare(program, self.target, threads, self.layout))
+        return NativeExecutable(prepare(program, self.target, threads, self.layout), self.store)
 

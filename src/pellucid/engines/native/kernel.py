@@ -175,8 +175,9 @@ class _Nest:
         for pair in self.contraction.ragged:
             if pair.block == index:
                 inner = self.contraction.extents[pair.inner]
+                begin, end = ranges[pair.inner]
                 left = e.add(e.multiply(value, -inner), pair.extent)
-                ranges[pair.inner] = (0, e.minimum(left, inner) if pair.extent % inner else inner)
+                ranges[pair.inner] = (begin, e.minimum(end, left) if pair.extent % inner else end)
         return _State(ranges, {**state.values, index: value}, {**state.sizes, index: size}, pointers)
 
     def walk(self, level: int, state: _State) -> None:
@@ -214,10 +215,11 @@ class _Nest:
             with e.loop(begin, whole, step) as value:
                 yield value, step
         for stop in self.contraction.stops(index):
-            here = e.equal(end, stop)
+            rest = stop - stop % step
+            here = e.both(e.equal(end, stop), e.at_most(begin, rest))
             if stop % step and here is not False:
                 with e.when(here):
-                    yield stop - stop % step, stop % step
+                    yield rest, stop % step
 
 
 class _Tile:

@@ -11,6 +11,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from llvmlite import ir
 
@@ -46,7 +47,7 @@ class Nest:
     buffers: Mapping[Tensor, Buffer]
     block: Index | None = None
 
-    @property
+    @cached_property
     def operands(self) -> tuple[Tensor, ...]:
         """The tensors in the order of the kernel's pointer arguments."""
         chained = {e.tensor for e in self.equations}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from llvmlite import ir
 
@@ -20,7 +21,7 @@ from pellucid.engines.native.memory import Buffer
 from pellucid.engines.native.schedule import choose
 from pellucid.errors import NotationError
 from pellucid.notation import Affine, Equation, Index, Tensor
-from pellucid.notation.expression import Access, Bracket, Call, Expression, Mul, Position, Reduce, accesses
+from pellucid.notation.expression import Access, Call, Expression, Mul, Position, Reduce, accesses
 
 BLOCK_INDEX = "B"
 
@@ -38,16 +39,18 @@ def sum_of_products(equation: Equation) -> Reduce | None:
     return None
 
 
+CHEAP = frozenset({"maximum", "minimum", "sqrt", "constant"})
+"""Functions short enough to be written once for each accumulator of a register tile."""
+
+
 def chainable(value: Expression) -> bool:
-    """Whether an epilogue can compute this: no places as numbers, no further sums."""
-    return not any(
-        isinstance(n, Position | Reduce | Bracket) and not _float_bracket(n) or isinstance(n, Call) and n.function == "uniform"
-        for n in value.walk()
-    ) and all(a.tensor.kind == "float" for a in accesses(value))
-
-
-def _float_bracket(node: Expression) -> bool:
-    return isinstance(node, Bracket) and not any(isinstance(n, Position) for n in node.walk())
+    """Whether an epilogue can compute this: no further sums, no places as numbers, no long functions."""
+    for node in value.walk():
+        if isinstance(node, Position | Reduce) or (isinstance(node, Call) and node.function not in CHEAP):
+            return False
+        if isinstance(node, Access) and node.tensor.kind != "float":
+            return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -59,13 +62,13 @@ class Product:
     buffers: Mapping[Tensor, Buffer]
     block: Index | None = None
 
-    @property
+    @cached_property
     def sum(self) -> Reduce:
         found = sum_of_products(self.equations[0])
         assert found is not None
         return found
 
-    @property
+    @cached_property
     def factors(self) -> tuple[Access, Access]:
         body = self.sum.body
         assert isinstance(body, Mul)
@@ -78,7 +81,7 @@ class Product:
         """What the contraction itself stores: the last tensor of the chain."""
         return self.equations[-1].tensor
 
-    @property
+    @cached_property
     def around(self) -> list[Access]:
         """What the epilogue reads, and then what it stores besides `out`."""
         chained = {e.tensor for e in self.equations}
@@ -90,7 +93,7 @@ class Product:
         writes = [e.left for e in self.equations if e.tensor in self.stored and e.tensor is not self.out]
         return list(dict.fromkeys((*reads, *writes)))
 
-    @property
+    @cached_property
     def operands(self) -> tuple[Tensor, ...]:
         """The tensors in the order of the kernel's pointer arguments."""
         return (self.out, *(f.tensor for f in self.factors), *(a.tensor for a in self.around))
@@ -133,7 +136,7 @@ class Product:
         for equation in self.equations:
             lines.append(" ".join(str(order[a.tensor]) for a in (equation.left, *accesses(equation.value))))
             lines.append(repr([getattr(n, "value", None) for n in equation.value.walk() if not n.children]))
-        lines.append(" ".join(str(t.name in {s.name for s in self.stored}) for t in (e.tensor for e in self.equations)))
+        lines.append(" ".join(str(e.tensor in self.stored) for e in self.equations))
         return "\n".join(lines)
 
 

@@ -140,7 +140,7 @@ def _tiles(model: Model) -> Iterator[Schedule]:
                 if (
                     prod(tile) <= most
                     and 1 not in tile
-                    and _divides(contraction, lane, vectors * target.lanes)
+                   
                 ):
                     yield from _fitting(model, Schedule(lane, vectors, dict(zip(group, tile, strict=True))))
 
@@ -172,14 +172,6 @@ def _lanes(contraction: Contraction) -> list[str]:
     outputs = [i for i in contraction.extents if i not in contraction.reduction and i not in blocks]
     anything = outputs or [i for i in contraction.extents if i not in blocks]
     return usable or [max(anything, key=lambda index: contraction.extents[index])]
-
-
-def _divides(contraction: Contraction, lane: str, step: int) -> bool:
-    """Blocks that the lane lies in hold whole tiles (or one)."""
-    extent = contraction.extents[lane]
-    return (
-        step <= extent or all(pair.inner != lane for pair in contraction.ragged) or step - extent < step // 2
-    )
 
 
 def _sizes(extent: int, most: int) -> list[int]:

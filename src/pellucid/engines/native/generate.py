@@ -1,0 +1,87 @@
+"""Code for every kernel: from the cache where it is there, otherwise written, compiled and kept.
+
+A kernel's key is a description of all that its code follows from (equations, extents, memory, CPU, caches, versions,
+and the generators' own source), so that a known kernel costs neither the search for a schedule nor the writing of IR.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from llvmlite import ir
+
+from pellucid.engines.native import codegen, cpu
+from pellucid.engines.native.cache import ObjectCache, object_key
+from pellucid.engines.native.contraction import complete, tasks
+from pellucid.engines.native.lower import Kernel
+from pellucid.engines.native.nest import Plan, emit_nest
+from pellucid.engines.native.product import Product, emit_product, schedule_of
+
+TASK_BYTES = 8
+
+
+@dataclass(frozen=True)
+class Code:
+    """A kernel's function name, the number of its tasks, and its object code."""
+
+    name: str
+    tasks: int
+    data: bytes
+
+
+@cache
+def _sources() -> str:
+    """A fingerprint of the generators: code made by others than these is not reused."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def key_of(kernel: Kernel, target: cpu.Target) -> str:
+    """The name of a kernel's code in the cache."""
+    parts = (type(kernel).__name__, kernel.describe(), str(target), str(cpu.caches()), _sources())
+    return object_key("\n".join(parts), target)
+
+
+def write(kernel: Kernel, name: str, target: cpu.Target) -> tuple[str, int, str]:
+    """A kernel's IR, the number of its tasks, and its schedule in words."""
+    module = ir.Module(name)
+    if isinstance(kernel, Product):
+        contraction, extra, schedule = schedule_of(kernel, target)
+        emit_product(module, name, kernel, target, contraction, extra, schedule)
+        return str(module), tasks(contraction, complete(contraction, schedule, target)), str(schedule)
+    shape = Plan(kernel, target).shape()
+    emit_nest(module, name, kernel, shape, target)
+    return str(module), shape.tasks, str(shape)
+
+
+def generate(kernels: Sequence[Kernel], target: cpu.Target, store: ObjectCache) -> list[Code]:
+    """The code of each kernel; equal ones share theirs."""
+    keys = [key_of(kernel, target) for kernel in kernels]
+    found: dict[str, Code] = {}
+    missing: dict[str, Kernel] = {}
+    for key, kernel in zip(keys, kernels, strict=True):
+        if key in found or key in missing:
+            continue
+        entry = store.get(key)
+        if entry is None:
+            missing[key] = kernel
+        else:
+            found[key] = Code(_name(key), int.from_bytes(entry[:TASK_BYTES], "little"), entry[TASK_BYTES:])
+    written = {key: write(kernel, _name(key), target) for key, kernel in missing.items()}
+    texts = [text for text, _, _ in written.values()]
+    objects = codegen.compile_objects(texts, target, os.cpu_count() or 1)
+    for (key, (_, count, _)), data in zip(written.items(), objects, strict=True):
+        store.put(key, count.to_bytes(TASK_BYTES, "little") + data)
+        found[key] = Code(_name(key), count, data)
+    return [found[key] for key in keys]
+
+
+def _name(key: str) -> str:
+    return f"k{key[:24]}"
