@@ -127,6 +127,13 @@ def test_a_live_bar_on_a_terminal() -> None:
     assert re.search(COLOUR, written)
 
 
+def test_a_narrow_terminal_shows_less_but_whole_words() -> None:
+    written = on_a_terminal(COLUMNS="50")
+    assert re.search(r"epoch 2/2 .*\d/7.* loss \d\.\d{3}  \d(\.\d)? s left", written)
+    bars = [line for line in re.split(r"\r|\n", written) if "━" in line]
+    assert bars and not any("…" in line for line in bars)
+
+
 def test_no_color_is_honoured() -> None:
     written = on_a_terminal(NO_COLOR="1")
     assert "epoch 2/2" in written

@@ -1,5 +1,6 @@
 """`fit`, `evaluate` and `load_run` with real layers, optimisers and digits."""
 
+import dataclasses
 import os
 import re
 import signal
@@ -311,3 +312,40 @@ def test_a_network_built_in_python_must_be_given(digits: Any, tmp_path: Path) ->
     train(digits, tmp_path / "a", epochs=1)
     with pytest.raises(UsageError, match=r"call load_run\(folder, model=\.\.\.\) with an equal one"):
         load_run(tmp_path / "a")
+
+
+def test_a_damaged_last_does_not_hide_the_best(digits: Any, tmp_path: Path) -> None:
+    run = train(digits, tmp_path / "a", epochs=3)
+    assert run.best is not None
+    (tmp_path / "a/ckpt/last/state.json").write_text("{")
+    stored = load_run(tmp_path / "a", "best", model=network())
+    assert stored.best == run.best
+    assert len(stored.history) == run.best["epoch"], "it knows only as much as the best checkpoint does"
+    with pytest.raises(CheckpointError, match=r"last/state\.json is damaged"):
+        load_run(tmp_path / "a", "last", model=network())
+
+
+def test_a_run_says_in_a_line_what_it_is(digits: Any) -> None:
+    run = train(digits)
+    assert run.best is not None and run.folder is None
+    expected = f"Run: 2 epochs, best after epoch {run.best['epoch']} (validation accuracy"
+    assert str(run).startswith(expected)
+    assert str(dataclasses.replace(run, best=None)) == "Run: no epoch finished"
+
+
+def test_fewer_epochs_than_were_done_leave_the_run_as_it_is(digits: Any, tmp_path: Path) -> None:
+    with pytest.raises(TrainingInterrupted):
+        train(digits, tmp_path / "a", schedule=Until(6))
+    run = train(digits, tmp_path / "a", epochs=1, resume=True)
+    assert len(run.history) == 1 and run.stopped == "epochs"
+
+
+def test_checkpoints_by_time(digits: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With an interval that is always over, every step is saved."""
+    saved: list[int] = []
+    save = checkpoint.save
+    monkeypatch.setattr(
+        checkpoint, "save", lambda folder, stored: (saved.append(stored.position.step), save(folder, stored))
+    )
+    train(digits, tmp_path / "a", epochs=1, checkpoint_every="0.000001s")
+    assert sorted(set(saved)) == [0, 1, 2, 3, 4, 5]

@@ -3,7 +3,6 @@
 import datetime
 import os
 import platform
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,8 @@ def describe_environment(engine: str, threads: int | None) -> dict[str, Any]:
 
 
 def _version(package: str) -> str:
+    from importlib import metadata  # slow to import, and only training asks
+
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
 PLAIN_INTERVAL = 10.0  # seconds
+_WIDE = 80  # columns, from which on all figures fit beside the bar
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,10 @@ class Live:
 
     def update(self, now: Now) -> None:
         """Move the bar."""
-        self._bar.update(self._task, completed=now.batch, figures=figures(now))
+        narrow = self._console.width < _WIDE
+        self._bar.update(
+            self._task, completed=now.batch, figures=short_figures(now) if narrow else figures(now)
+        )
 
     def end_epoch(self, row: Row, epochs: int, is_best: bool) -> None:
         """Remove the bar and print the epoch's results."""
@@ -160,8 +164,17 @@ def make_progress(shown: bool, stream: TextIO | None = None) -> Progress:
 
 def figures(now: Now) -> str:
     """Return the means so far, the speed and the time left."""
-    left = "" if now.seconds_left is None else f"  {duration(now.seconds_left)} left"
-    return f"loss {now.loss:.4f}  accuracy {now.accuracy:.1%}  {now.images_per_second:,.0f} images/s{left}"
+    speed = f"{now.images_per_second:,.0f} images/s"
+    return f"loss {now.loss:.4f}  accuracy {now.accuracy:.1%}  {speed}{_left(now)}"
+
+
+def short_figures(now: Now) -> str:
+    """Return what a narrow terminal has room for."""
+    return f"loss {now.loss:.3f}{_left(now)}"
+
+
+def _left(now: Now) -> str:
+    return "" if now.seconds_left is None else f"  {duration(now.seconds_left)} left"
 
 
 def summary_line(row: Row, epochs: int, is_best: bool) -> str:

@@ -117,5 +117,7 @@ def _plain(value: Any) -> Any:
 
 
 def _short(value: Any) -> str:
+    if value is None:
+        return "not set"
     text = value if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
