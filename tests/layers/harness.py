@@ -4,12 +4,12 @@ from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
+
+import pellucid as pc
 from tests.cases import Case
 from tests.oracles.compare import assert_close, assert_close_in_norm, assert_identical
 from tests.oracles.inputs import Inputs
 from tests.oracles.result import Result
-
-import pellucid as pc
 
 AnyArray = npt.NDArray[np.generic]
 

@@ -1,10 +1,15 @@
 """Activations where numbers become large, where slopes jump, and where something is not a number."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 import pellucid as pc
 from pellucid.errors import UsageError
+
+# Typed as Any: the calls below are wrong on purpose.
+LeakyReLU: Any = pc.layers.LeakyReLU
 
 ALL = {
     "relu": pc.layers.ReLU,
@@ -89,8 +94,8 @@ def test_any_number_of_axes(kind: str, engine: str, generator: np.random.Generat
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: pc.layers.LeakyReLU(float("nan")), "LeakyReLU.*negative_slope.*nan"),
-        (lambda: pc.layers.LeakyReLU("steep"), "LeakyReLU.*negative_slope.*steep"),
+        (lambda: LeakyReLU(float("nan")), "LeakyReLU.*negative_slope.*nan"),
+        (lambda: LeakyReLU("steep"), "LeakyReLU.*negative_slope.*steep"),
         (lambda: pc.layers.ScaledTanh(amplitude=float("inf")), "ScaledTanh.*amplitude.*inf"),
         (lambda: pc.layers.ScaledTanh(slope=float("nan")), "ScaledTanh.*slope.*nan"),
     ],

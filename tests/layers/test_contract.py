@@ -8,6 +8,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
+
+import pellucid as pc
 from tests.cases import CASES, FAMILIES, Case
 from tests.layers.harness import (
     CONSTRUCTORS,
@@ -19,8 +21,6 @@ from tests.layers.harness import (
 )
 from tests.oracles.differences import Point, check_gradient
 from tests.oracles.inputs import Inputs, integer_answer, integer_inputs, is_exact, real_answer, real_inputs
-
-import pellucid as pc
 
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 exact_cases = pytest.mark.parametrize("case", [c for c in CASES if is_exact(c)], ids=lambda case: case.id)

@@ -1,10 +1,15 @@
 """Convolution: the notes' example, and every way to ask for something that is none."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 import pellucid as pc
 from pellucid.errors import ShapeError, UsageError
+
+# Typed as Any: the calls below are wrong on purpose.
+Conv2d: Any = pc.layers.Conv2d
 
 
 def test_names_and_shapes_are_those_of_pytorch() -> None:
@@ -53,26 +58,26 @@ def test_what_is_not_a_number_is_not_hidden(name: str, engine: str) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: pc.layers.Conv2d(0, 4, 3), "Conv2d.*in_channels.*0"),
-        (lambda: pc.layers.Conv2d(4, -1, 3), "Conv2d.*out_channels.*-1"),
-        (lambda: pc.layers.Conv2d(4, 4, 0), "Conv2d.*kernel_size.*0"),
-        (lambda: pc.layers.Conv2d(4, 4, (3, 3, 3)), r"Conv2d.*kernel_size.*\(3, 3, 3\)"),
-        (lambda: pc.layers.Conv2d(4, 4, 2.5), "Conv2d.*kernel_size.*2.5"),
-        (lambda: pc.layers.Conv2d(4, 4, "3"), "Conv2d.*kernel_size.*3"),
-        (lambda: pc.layers.Conv2d(4, 4, 3, stride=0), "Conv2d.*stride.*0"),
-        (lambda: pc.layers.Conv2d(4, 4, 3, stride=(1, -2)), r"Conv2d.*stride.*-2"),
-        (lambda: pc.layers.Conv2d(4, 4, 3, padding=-1), "Conv2d.*padding.*-1"),
-        (lambda: pc.layers.Conv2d(4, 4, 3, dilation=0), "Conv2d.*dilation.*0"),
-        (lambda: pc.layers.Conv2d(4, 4, 3, groups=0), "Conv2d.*groups.*0"),
+        (lambda: Conv2d(0, 4, 3), "Conv2d.*in_channels.*0"),
+        (lambda: Conv2d(4, -1, 3), "Conv2d.*out_channels.*-1"),
+        (lambda: Conv2d(4, 4, 0), "Conv2d.*kernel_size.*0"),
+        (lambda: Conv2d(4, 4, (3, 3, 3)), r"Conv2d.*kernel_size.*\(3, 3, 3\)"),
+        (lambda: Conv2d(4, 4, 2.5), "Conv2d.*kernel_size.*2.5"),
+        (lambda: Conv2d(4, 4, "3"), "Conv2d.*kernel_size.*3"),
+        (lambda: Conv2d(4, 4, 3, stride=0), "Conv2d.*stride.*0"),
+        (lambda: Conv2d(4, 4, 3, stride=(1, -2)), r"Conv2d.*stride.*-2"),
+        (lambda: Conv2d(4, 4, 3, padding=-1), "Conv2d.*padding.*-1"),
+        (lambda: Conv2d(4, 4, 3, dilation=0), "Conv2d.*dilation.*0"),
+        (lambda: Conv2d(4, 4, 3, groups=0), "Conv2d.*groups.*0"),
         (
-            lambda: pc.layers.Conv2d(4, 4, 3, groups=3),
+            lambda: Conv2d(4, 4, 3, groups=3),
             "Conv2d.*in_channels.*4.*groups.*3|Conv2d.*groups.*3.*4",
         ),
         (
-            lambda: pc.layers.Conv2d(4, 6, 3, groups=4),
+            lambda: Conv2d(4, 6, 3, groups=4),
             "Conv2d.*out_channels.*6.*groups.*4|Conv2d.*groups.*4.*6",
         ),
-        (lambda: pc.layers.Conv2d(True, 4, 3), "Conv2d.*in_channels.*True"),
+        (lambda: Conv2d(True, 4, 3), "Conv2d.*in_channels.*True"),
     ],
 )
 def test_arguments_that_make_no_sense_are_refused(make: object, message: str) -> None:

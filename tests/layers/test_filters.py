@@ -1,11 +1,13 @@
 """The fixed filters of the notes `slides`."""
 
+from typing import Any
+
 import numpy as np
 import pytest
-from tests.oracles.conv import conv2d
 
 import pellucid as pc
 from pellucid.errors import UsageError
+from tests.oracles.conv import conv2d
 
 LETTER = np.array(
     [
@@ -84,6 +86,6 @@ def test_a_filter_does_not_change_with_the_array_it_was_made_from(engine: str) -
     [[1.0, 2.0], [[[[1.0]]]], [[], []], [[1.0, 2.0], [3.0]], [["a"]], [[float("nan")]]],
     ids=["row", "four axes", "empty", "ragged", "text", "nan"],
 )
-def test_a_kernel_that_is_no_matrix_of_numbers_is_refused(kernel: list[object]) -> None:
+def test_a_kernel_that_is_no_matrix_of_numbers_is_refused(kernel: Any) -> None:
     with pytest.raises(UsageError, match=r"FixedFilter2d.*kernel"):
         pc.layers.FixedFilter2d(kernel)

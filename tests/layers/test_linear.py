@@ -1,10 +1,15 @@
 """The dense layer and what stands before it."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 import pellucid as pc
 from pellucid.errors import ShapeError, UsageError
+
+# Typed as Any: the calls below are wrong on purpose.
+Linear: Any = pc.layers.Linear
 
 
 def test_names_and_shapes_are_those_of_pytorch() -> None:
@@ -16,9 +21,9 @@ def test_names_and_shapes_are_those_of_pytorch() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: pc.layers.Linear(0, 4), "Linear.*in_features.*0"),
-        (lambda: pc.layers.Linear(4, -2), "Linear.*out_features.*-2"),
-        (lambda: pc.layers.Linear(4.0, 2), "Linear.*in_features.*4.0"),
+        (lambda: Linear(0, 4), "Linear.*in_features.*0"),
+        (lambda: Linear(4, -2), "Linear.*out_features.*-2"),
+        (lambda: Linear(4.0, 2), "Linear.*in_features.*4.0"),
     ],
 )
 def test_arguments_that_make_no_sense_are_refused(make: object, message: str) -> None:

@@ -1,9 +1,9 @@
 """The counter-based random numbers behind dropout, against the published answers."""
 
 import numpy as np
-from tests.oracles import threefry
 
 from pellucid.notation.random import threefry2x32
+from tests.oracles import threefry
 
 
 def test_published_answers() -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
 from tests.oracles import losses
 from tests.oracles.result import Array
 

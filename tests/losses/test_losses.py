@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pytest
+
+import pellucid as pc
+from pellucid.errors import PellucidError, ShapeError, UsageError
 from tests.losses.table import LOSS_CASES, LossCase, loss_inputs
 from tests.oracles import losses
 from tests.oracles.compare import assert_close, assert_close_in_norm
 from tests.oracles.differences import Point, check_gradient
-
-import pellucid as pc
-from pellucid.errors import PellucidError, ShapeError, UsageError
 
 every_case = pytest.mark.parametrize("case", LOSS_CASES, ids=lambda case: case.id)
 

@@ -1,15 +1,17 @@
 """Optimisers against one-number-at-a-time oracles, through the training step that users call."""
 
+from typing import Any
+
 import numpy as np
 import pytest
+
+import pellucid as pc
+from pellucid.errors import CheckpointError, PellucidError, UsageError
 from tests.optim.table import OPTIMIZER_CASES, OptimizerCase
 from tests.oracles import activation, conv, dense, losses, pool
 from tests.oracles.compare import assert_close, assert_identical
 from tests.oracles.optimizers import Optimizer
 from tests.oracles.result import Array
-
-import pellucid as pc
-from pellucid.errors import CheckpointError, PellucidError, UsageError
 
 every_case = pytest.mark.parametrize("case", OPTIMIZER_CASES, ids=lambda case: case.id)
 
@@ -17,9 +19,9 @@ BATCH, IMAGE, CLASSES, STEPS = 4, (1, 6, 6), 3, 6
 Batch = tuple[Array, np.ndarray[tuple[int], np.dtype[np.int64]]]
 
 
-def build_model() -> pc.Sequential:
+def build_model() -> pc.Graph:
     """A small network with what matters to an optimiser: weights and biases of several ranks."""
-    model: pc.Sequential = pc.Sequential(
+    return pc.Sequential(
         [
             ("conv1", pc.layers.Conv2d(1, 2, 3)),
             ("tanh", pc.layers.Tanh()),
@@ -28,7 +30,6 @@ def build_model() -> pc.Sequential:
             ("fc1", pc.layers.Linear(8, CLASSES)),
         ]
     ).init(seed=3)
-    return model
 
 
 def batches() -> list[Batch]:
@@ -139,8 +140,9 @@ def test_a_smaller_last_batch_is_its_own_mean(rows: int, engine: str, repro: str
         value = step(*batch)
         assert_close(f"loss {number}", np.array([value]), np.array([expected]), rtol=1e-9, repro=repro)
         assert step.output.shape == (len(batch[1]), CLASSES)
-    for name, value in step.parameters.items():
-        assert_close(name, value, parameters[name], rtol=1e-8, atol=1e-11, repro=repro)
+    now = step.parameters
+    for name, wanted in parameters.items():
+        assert_close(name, now[name], wanted, rtol=1e-8, atol=1e-11, repro=repro)
 
 
 @pytest.mark.parametrize(
@@ -225,9 +227,7 @@ def test_parameters_are_handed_out_as_copies_and_written_back_on_request(engine:
         ("adagrad", {"lr": 0.1}, "adagrad.*sgd"),
     ],
 )
-def test_arguments_that_make_no_sense_are_refused(
-    kind: str, options: dict[str, object], message: str
-) -> None:
+def test_arguments_that_make_no_sense_are_refused(kind: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         pc.optim.get(kind, **options)
 

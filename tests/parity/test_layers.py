@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from tests.cases import CASES, Case
 from tests.layers.harness import assert_results_close, assert_results_close_in_norm, build, run
 from tests.oracles.inputs import integer_answer, integer_inputs, is_exact, real_answer, real_inputs

@@ -7,12 +7,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from tests.optim.table import OPTIMIZER_CASES, OptimizerCase
-from tests.oracles.compare import assert_close, assert_close_in_norm
 from torch import Tensor, nn
 from torch.nn import functional
 
 import pellucid as pc
+from tests.optim.table import OPTIMIZER_CASES, OptimizerCase
+from tests.oracles.compare import assert_close, assert_close_in_norm
 
 pytestmark = pytest.mark.parity
 Batch = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]
@@ -116,7 +116,7 @@ def test_models_agree(name: str, engine: str, repro: str) -> None:
     y, dx, gradients = pc.vjp(model, x, dy, engine=engine, training=True)
     leaf = torch.tensor(x, requires_grad=True)
     expected = twin(leaf)
-    expected.backward(torch.tensor(dy))
+    torch.autograd.backward(expected, torch.tensor(dy))
     assert leaf.grad is not None
     assert_close_in_norm("y", y, expected.detach().numpy(), rtol=1e-5, repro=repro)
     assert_close_in_norm("d x", dx, leaf.grad.numpy(), rtol=1e-5, repro=repro)
@@ -140,6 +140,7 @@ def test_predictions_agree(name: str, engine: str, repro: str) -> None:
 def test_twenty_steps_of_training_agree(name: str, engine: str, repro: str) -> None:
     """Every loss, and the weights at the end; single precision drifts apart a little with every step."""
     model, twin = twins(name)
+    assert model.input_shape is not None
     data = batches(model, 20)
     step = pc.compile_training(
         model,
@@ -165,7 +166,7 @@ def torch_step(twin: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, lab
     """One step of PyTorch's training; its loss."""
     optimizer.zero_grad()
     loss = functional.cross_entropy(twin(x), labels)
-    loss.backward()
+    torch.autograd.backward(loss)
     optimizer.step()
     return loss.item()
 
@@ -175,6 +176,7 @@ def test_optimizers_agree(case: OptimizerCase, engine: str, repro: str) -> None:
     """Five steps in double precision, so that nothing but the rule can differ."""
     model, twin = twins("notes-cnn")
     twin = twin.double()
+    assert model.input_shape is not None
     step = pc.compile_training(
         model,
         batch_size=16,

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
+from torch.nn import functional
+
 from tests.cases import Case
 from tests.oracles.inputs import Inputs
 from tests.oracles.result import Result
-from torch import Tensor
-from torch.nn import functional
 
 Parameters = Mapping[str, Tensor]
 
@@ -26,7 +27,8 @@ def conv2d(x: Tensor, parameters: Parameters, options: Mapping[str, Any]) -> Ten
 
 def max_pool2d(x: Tensor, parameters: Parameters, options: Mapping[str, Any]) -> Tensor:
     """PyTorch knows the first maximum only; without ties both rules are the same."""
-    return functional.max_pool2d(x, **{name: value for name, value in options.items() if name != "ties"})
+    y: Tensor = functional.max_pool2d(x, **{name: value for name, value in options.items() if name != "ties"})
+    return y
 
 
 def fixed_filter2d(x: Tensor, parameters: Parameters, options: Mapping[str, Any]) -> Tensor:
@@ -72,6 +74,6 @@ def answer_of_torch(case: Case, given: Inputs, dtype: torch.dtype) -> Result:
     x = as_tensor(given.x, dtype)
     parameters = {name: as_tensor(value, dtype) for name, value in given.parameters.items()}
     y = LAYERS[case.kind](x, parameters, case.options)
-    y.backward(torch.tensor(given.dy, dtype=dtype).reshape(y.shape))
+    torch.autograd.backward(y, torch.tensor(given.dy, dtype=dtype).reshape(y.shape))
     gradients = {name: as_array(tensor.grad) for name, tensor in parameters.items()}
     return Result(as_array(y), as_array(x.grad), gradients)
