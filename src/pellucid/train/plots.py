@@ -94,8 +94,9 @@ def _draw_curve(axes: "Axes", history: Sequence[Row], quantity: str, best: Row |
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
     epochs = [row["epoch"] for row in history]
-    marker = "o" if len(epochs) <= 40 else ""
-    for split, colour, style in (("train", BLUE, "-"), ("validation", ORANGE, "--")):
+    shown = len(epochs) <= 40
+    for split, colour, style, shape in (("train", BLUE, "-", "o"), ("validation", ORANGE, "--", "s")):
+        marker = shape if shown else ""
         values = [row[f"{split}_{quantity}"] for row in history]
         if all(value is not None for value in values):
             axes.plot(
