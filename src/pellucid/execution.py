@@ -42,7 +42,10 @@ def parameter_arrays(layer: Layer, dtype: np.dtype[Any], given: Mapping[str, Val
 
 
 def name_parameters(layer: Layer) -> None:
-    """A layer by itself names its tensors after its attributes; a model has named them by their paths."""
+    """Name a layer's or model's tensors as seen from here.
+
+    A layer may be used by itself and within several models; each use names the tensors anew before it runs.
+    """
     for name, tensor in layer.tensors().items():
         tensor.name = name
 
@@ -59,10 +62,10 @@ class Inference:
     """A model compiled for prediction; call it with images (n, C, H, W), n up to the batch size it was made for."""
 
     def __init__(
-        self, model: Layer, batch_size: int, input_shape: tuple[int, ...], engine: str, dtype: str, threads: int | None
+        self, model: Layer, batch_size: int, input_shape: tuple[int, ...], engine: str | None, dtype: str, threads: int | None
     ) -> None:
         self.model, self.batch_size, self.input_shape = model, batch_size, tuple(input_shape)
-        self._engine, self._dtype, self._threads = engines.get(engine), dtype, threads
+        self._engine, self._dtype, self._threads = engines.get(engine, dtype), dtype, threads
         self._executables: dict[int, tuple[Executable, str]] = {}
         self.update()
         self._executable(batch_size)
@@ -88,6 +91,7 @@ class Inference:
             raise ShapeError(
                 f"compiled for up to {self.batch_size} images of shape {self.input_shape}; got {x.shape}"
             )
+        name_parameters(self.model)
         executable, output = self._executable(len(x))
         return executable.run({**self._arrays, "input": x})[output]
 
@@ -102,7 +106,7 @@ def compile(
     model: Layer,
     batch_size: int,
     input_shape: tuple[int, ...],
-    engine: str = "numpy",
+    engine: str | None = None,
     *,
     dtype: str = "float32",
     threads: int | None = None,
@@ -110,7 +114,8 @@ def compile(
     """Compile a model for prediction.
 
     `input_shape` is (C, H, W). The result is called with up to `batch_size` images and returns the model's output;
-    it keeps the parameters it was compiled with until `update()`.
+    it keeps the parameters it was compiled with until `update()`. The engine is the native one unless another is
+    named, or the dtype is float64; `threads` is for the native engine (PELLUCID_THREADS, or all processors).
 
     Raises ShapeError when the shape does not fit the model, UsageError for an unknown engine.
     """
@@ -119,7 +124,7 @@ def compile(
     return Inference(model, batch_size, input_shape, engine, dtype, threads)
 
 
-def predict(model: Layer, x: Values, *, engine: str = "numpy", dtype: str = "float32") -> Values:
+def predict(model: Layer, x: Values, *, engine: str | None = None, dtype: str = "float32") -> Values:
     """The model's output for images (N, C, H, W), in batches, as at inference.
 
     Raises ShapeError when the images do not fit the model.

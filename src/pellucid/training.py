@@ -68,7 +68,7 @@ class TrainingStep:
         input_shape: tuple[int, ...],
         loss: Loss,
         optimizer: optim.Optimizer,
-        engine: str,
+        engine: str | None,
         dtype: str,
         threads: int | None,
         seed: int,
@@ -76,7 +76,7 @@ class TrainingStep:
         self.model, self.batch_size, self.input_shape = model, batch_size, tuple(input_shape)
         self.loss, self.optimizer, self.seed = loss, optimizer, seed
         self.output: Values = np.zeros(0)
-        self._engine, self._dtype, self._threads = engines.get(engine), dtype, threads
+        self._engine, self._dtype, self._threads = engines.get(engine, dtype), dtype, threads
         self._steps = 0
         name_parameters(model)
         self._arrays = parameter_arrays(model, floats(dtype))
@@ -112,6 +112,7 @@ class TrainingStep:
         Raises ShapeError and DataError for a batch that does not fit.
         """
         x, y = self._check(x, y)
+        name_parameters(self.model)
         executable, step = self._compile(len(x), y)
         # The target's values are checked anew for each batch: a label out of range would train on nothing.
         self.loss.target(step.output, y)
@@ -138,6 +139,7 @@ class TrainingStep:
     @property
     def parameters(self) -> dict[str, Values]:
         """The model's parameters and states as they are now, by name (copies)."""
+        name_parameters(self.model)
         return {name: self._arrays[t.name].copy() for name, t in self.model.tensors().items()}
 
     def write_back(self) -> None:
@@ -146,6 +148,7 @@ class TrainingStep:
 
     def state_dict(self) -> dict[str, Values]:
         """Everything that a step changes, by name (copies): `model.*`, `optimizer.*` and `counter.step`."""
+        name_parameters(self.model)
         own = {t.name for t in self.model.tensors().values()}
         named = {(f"model.{name}" if name in own else name): array.copy() for name, array in self._arrays.items()}
         return {**named, "counter.step": np.array(self._steps, np.int64)}
@@ -174,6 +177,7 @@ class TrainingStep:
         Nothing is updated. The answer is a layer's path ("conv2"), "loss", or a gradient ("d conv1.weight").
         """
         x, y = self._check(x, y)
+        name_parameters(self.model)
         step = step_program(self.model, (len(x), *self.input_shape), self.loss, y, None)
         given = self._inputs(x, y, step, 0.0)
         for tensor in step.program.given:
@@ -210,7 +214,7 @@ def compile_training(
     input_shape: tuple[int, ...],
     loss: str | Loss = "cross_entropy",
     optimizer: optim.Optimizer | None = None,
-    engine: str = "numpy",
+    engine: str | None = None,
     *,
     dtype: str = "float32",
     threads: int | None = None,

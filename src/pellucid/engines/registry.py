@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
+
 from pellucid.engines.base import Engine
-from pellucid.errors import UsageError
+from pellucid.errors import ConfigError, UsageError
 
 
 def names() -> tuple[str, ...]:
@@ -11,8 +13,24 @@ def names() -> tuple[str, ...]:
     return ("numpy", "native")
 
 
-def get(name: str) -> Engine:
-    """The engine of that name; UsageError if there is none."""
+def default(dtype: str = "float32") -> str:
+    """The engine used unless one is named: native, where it can compute in this dtype on this machine."""
+    if dtype != "float32":
+        return "numpy"
+    try:
+        from pellucid.engines.native.cpu import target
+
+        target()
+    except (ConfigError, ImportError) as error:
+        warnings.warn(f"the native engine cannot run here, so the reference engine does: {error}", stacklevel=3)
+        return "numpy"
+    return "native"
+
+
+def get(name: str | None, dtype: str = "float32") -> Engine:
+    """The engine of that name, or the default one; UsageError if there is none of that name."""
+    if name is None:
+        name = default(dtype)
     if name == "numpy":
         from pellucid.engines.numpy.executable import NumpyEngine
 
