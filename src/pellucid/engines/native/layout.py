@@ -18,6 +18,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from pellucid.engines.native.channels import ChannelLayout
+from pellucid.errors import UsageError
 from pellucid.notation import Affine, Equation, Expression, Index, Program, Tensor
 from pellucid.notation.expression import (
     Access,
@@ -28,7 +30,6 @@ from pellucid.notation.expression import (
     accesses,
     bound_indices,
     bracket,
-    free_indices,
     substitute,
     transform,
 )
@@ -240,39 +241,51 @@ def _vanishes(node: Expression, zero: set[Tensor]) -> bool:
     return False
 
 
+LAYOUTS = ("images", "batch", "channels")
+
+
 def lane_use(extent: int, lanes: int) -> float:
     """The share of vector lanes that do something when an index of this extent runs over them."""
     return extent / (-(-extent // lanes) * lanes)
 
 
 def choose(program: Program, lanes: int) -> tuple[str, str]:
-    """The layout with the better use of lanes over all contractions, and the estimate in words."""
+    """The layout with the best use of lanes over all contractions, and the estimate in words."""
     batched = batched_tensors(program)
     if batched is None:
         return "images", "images: the batch is not simply passed through"
     size = next(iter(batched)).extents[0]
-    work = {"images": 0.0, "batch": 0.0}
+    work = dict.fromkeys(LAYOUTS, 0.0)
     for equation in program:
-        reads = [a for a in accesses(equation.value) if a.tensor in batched]
+        reads = [a for a in (equation.left, *accesses(equation.value)) if a.tensor in batched]
         over = [i for n in equation.value.walk() if isinstance(n, Reduce) for i in n.indices]
         if not reads or not over:
             continue
         points = box(equation.indices) * box(over)
-        last = [a.at[-1] for a in (*accesses(equation.value), equation.left) if a.at]
-        best = max((lane_use(i.size, lanes) for a in last for i, c in a.terms if c == 1), default=1 / lanes)
-        work["images"] += points / best
+        work["images"] += points / _best_lane([a.at[-1] for a in reads], lanes)
         work["batch"] += points / lane_use(size, lanes)
+        work["channels"] += points / _best_lane([a.at[min(1, len(a.at) - 1)] for a in reads], lanes)
+    # Channels need weights packed and gradients unpacked; a small gain is not worth that.
+    work["channels"] *= 1.1
     chosen = min(work, key=lambda name: work[name])
     use = ", ".join(f"{name} {value / 1e6:.2f}" for name, value in work.items())
     return chosen, f"{chosen}: millions of lane slots used by sums: {use}"
 
 
+def _best_lane(last: list[Affine], lanes: int) -> float:
+    """The best use of lanes among the indices that walk through memory one element at a time."""
+    return max((lane_use(i.size, lanes) for a in last for i, c in a.terms if c == 1), default=1 / lanes)
+
+
 def apply(program: Program, lanes: int, layout: str) -> Program:
-    """The program in the layout of that name."""
+    """The program in the layout of that name; UsageError for one that it cannot have."""
     if layout == "images":
         return program
     batched = batched_tensors(program)
-    assert batched is not None
+    if layout not in LAYOUTS or batched is None:
+        raise UsageError(f"layout {layout!r}: this program can have {', '.join(LAYOUTS) if batched else 'images'}")
+    if layout == "channels":
+        return ChannelLayout(program, lanes, batched).apply()
     return BatchLayout(program, lanes, batched).apply()
 
 

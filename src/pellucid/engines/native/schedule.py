@@ -137,11 +137,7 @@ def _tiles(model: Model) -> Iterator[Schedule]:
         for vectors, group in itertools.product(range(1, widest + 1), groups):
             most = (target.registers - 2) // vectors
             for tile in itertools.product(*(_sizes(contraction.extents[index], most) for index in group)):
-                if (
-                    prod(tile) <= most
-                    and 1 not in tile
-                   
-                ):
+                if prod(tile) <= most and 1 not in tile:
                     yield from _fitting(model, Schedule(lane, vectors, dict(zip(group, tile, strict=True))))
 
 

@@ -299,44 +299,62 @@ def available_processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+_CLOSED = "this team of threads is closed"
+
+
 class _Crew:
     """The workers of one process: their memory, code and threads. Knows nothing of the Team that owns it."""
 
     def __init__(self, threads: int, code: codegen.Loaded) -> None:
         self.process = os.getpid()
+        self._lock = threading.Lock()
+        self._dismissed = False
+        self._code = code  # the functions below must not outlive it
         self._memory = (ctypes.c_char * (_SIZE + _LINE))()
-        self.address = -(-ctypes.addressof(self._memory) // _LINE) * _LINE
+        self._address = -(-ctypes.addressof(self._memory) // _LINE) * _LINE
         for offset, value in (
             (_THREADS, threads),
             (_SPINS, SPINS if threads <= available_processors() else 1),
         ):
-            ctypes.c_int64.from_address(self.address + offset).value = value
+            ctypes.c_int64.from_address(self._address + offset).value = value
         pointer = ctypes.c_void_p
+        self._launch = ctypes.CFUNCTYPE(None, pointer, pointer, pointer)(code.address("launch"))
         self._stop = ctypes.CFUNCTYPE(None, pointer)(code.address("stop"))
         work = ctypes.CFUNCTYPE(None, pointer, ctypes.c_int64)(code.address("worker"))
-        # Daemon threads: an interpreter that ends without closing the team stops them itself, see Team.
+        # Daemon threads, so that Python does not wait for them before it runs the finalizer that ends them.
         self._threads = [
-            threading.Thread(target=work, args=(self.address, k), name=f"pellucid-{k}", daemon=True)
+            threading.Thread(target=work, args=(self._address, k), name=f"pellucid-{k}", daemon=True)
             for k in range(1, threads)
         ]
         for thread in self._threads:
             thread.start()
 
+    def run(self, job: int, argument: int) -> None:
+        with self._lock:
+            if self._dismissed:
+                raise RuntimeError(_CLOSED)
+            self._launch(self._address, job, argument)
+
     def dismiss(self) -> None:
-        """Stop the workers and wait for them to end. In a forked child there are none to stop."""
-        if self.process == os.getpid() and self._threads:
-            self._stop(self.address)
+        """Let the step under way finish, stop the workers and wait for them to end.
+
+        In a forked child there is nothing to stop, and the lock may be held by a thread that does not exist.
+        """
+        if self.process != os.getpid():
+            return
+        with self._lock:
+            self._dismissed = True
+            self._stop(self._address)
             for thread in self._threads:
                 thread.join()
-        self._threads = []
+            self._threads = []
 
 
 class Team:
     """Threads that run native steps together; the thread that calls `run` is one of them.
 
     Workers start with the first step and end with `close`, when the team is collected, or when Python exits.
-    After a fork the child starts workers of its own. Calls from several Python threads run one after the
-    other.
+    After a fork the child starts workers of its own. Calls from several Python threads run one after the other.
     """
 
     def __init__(self, threads: int, target: Target, code: codegen.Loaded | None = None) -> None:
@@ -345,37 +363,36 @@ class Team:
             raise ValueError(f"threads must be at least 1, got {threads}")
         self.threads = threads
         self._code = code or codegen.Loaded([codegen.compile_object(team_code(target), target)], target)
-        self._launch = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3)(self._code.address("launch"))
         self._crew: _Crew | None = None
         self._dismiss: weakref.finalize[[], Team] | None = None
-        self._lock = threading.Lock()
-        self._process = os.getpid()
+        self._starting = threading.Lock()
         self._closed = False
 
     def run(self, job: int, argument: int) -> None:
-        """Run the native function at address `job` (type JOB) on every thread; returns when all are done."""
-        if self._process != os.getpid():
-            # A forked child: the parent's workers and whoever held the lock do not exist here.
-            self._process, self._lock, self._crew = os.getpid(), threading.Lock(), None
-        with self._lock:
-            if self._crew is None:
-                self._assemble()
-            assert self._crew is not None
-            self._launch(self._crew.address, job, argument)
+        """Run the native function at address `job` (type JOB) on every thread; returns when all are done.
 
-    def _assemble(self) -> None:
-        if self._closed:
-            raise RuntimeError("this team of threads is closed")
-        self._crew = _Crew(self.threads, self._code)
-        self._dismiss = weakref.finalize(self, self._crew.dismiss)
+        Raises RuntimeError after `close`.
+        """
+        crew = self._crew
+        if crew is None or crew.process != os.getpid():
+            crew = self._assemble()
+        crew.run(job, argument)
+
+    def _assemble(self) -> _Crew:
+        """Start the workers: at the first step, and again in a forked child."""
+        with self._starting:
+            if self._closed:
+                raise RuntimeError(_CLOSED)
+            if self._crew is None or self._crew.process != os.getpid():
+                self._crew = _Crew(self.threads, self._code)
+                self._dismiss = weakref.finalize(self, self._crew.dismiss)
+            return self._crew
 
     def close(self) -> None:
         """End the workers. The team cannot run afterwards; closing twice is harmless."""
-        with self._lock:
-            self._closed = True
-            self._crew = None
-            if self._dismiss is not None:
-                self._dismiss()
+        self._closed = True
+        if self._dismiss is not None:
+            self._dismiss()
 
     def __enter__(self) -> Team:
         return self

@@ -1,0 +1,167 @@
+"""The layout for wide layers: channels innermost (NHWC), weights packed for the way they are read.
+
+X[n,c,i,j] becomes X[n,i,j,c], so that a vector holds neighbouring channels of one pixel. A sum of products reads its
+weights with the index that runs over lanes innermost, in blocks of two vectors: W[o,c,u,v] becomes W[O,u,v,c,o] with
+o = 32*O + o' on a 16-lane machine. A gradient by the weights is computed with its lanes innermost too, and then copied
+to the order in which the caller keeps it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pellucid.engines.native.product import sum_of_products
+from pellucid.notation import Affine, Equation, Expression, Index, Program, Tensor
+from pellucid.notation.expression import Access, accesses, substitute, transform
+
+IMAGES = 4  # dimensions of a tensor of images, and of a convolution's weights
+NHWC = (0, 2, 3, 1)
+
+
+def permuted(at: tuple[Affine, ...], order: tuple[int, ...]) -> tuple[Affine, ...]:
+    """The address with its dimensions in another order."""
+    return tuple(at[d] for d in order)
+
+
+@dataclass
+class ChannelLayout:
+    """The rewriting to channels innermost."""
+
+    program: Program
+    lanes: int
+    batched: dict[Tensor, int]
+    moved: dict[Tensor, Tensor] = field(default_factory=dict)
+    fresh: dict[Tensor, Tensor] = field(default_factory=dict)
+    packed: dict[tuple[Tensor, tuple[int, ...], int], Tensor] = field(default_factory=dict)
+
+    def apply(self) -> Program:
+        for tensor in self.batched:
+            if len(tensor.extents) == IMAGES:
+                blocked = Tensor(
+                    tensor.symbol,
+                    tuple(tensor.extents[d] for d in NHWC),
+                    kind=tensor.kind,
+                    name=f"{tensor.name} by channels",
+                )
+                self.moved[tensor] = blocked
+                if tensor.role != "defined":
+                    blocked.definition = [_copy(blocked, Access(tensor, _every(tensor)), NHWC)]
+        for equation in self.program:
+            self._rewrite(equation)
+        outputs = [self._returned(t) for t in self.program.outputs]
+        updates = [(old, self.fresh.get(new, new)) for old, new in self.program.updates]
+        return Program.of(outputs, updates)
+
+    def _returned(self, tensor: Tensor) -> Tensor:
+        if tensor not in self.moved or tensor.role != "defined":
+            return self.fresh.get(tensor, tensor)
+        plain = Tensor(tensor.symbol, tensor.extents, kind=tensor.kind, name=tensor.name)
+        every = _every(tensor)
+        plain.definition = [Equation(plain, every, Access(self.moved[tensor], permuted(every, NHWC)))]
+        return plain
+
+    def _target(self, tensor: Tensor) -> Tensor:
+        if tensor in self.moved:
+            return self.moved[tensor]
+        again = Tensor(tensor.symbol, tensor.extents, kind=tensor.kind, name=tensor.name)
+        return self.fresh.setdefault(tensor, again)
+
+    def _rewrite(self, equation: Equation) -> None:
+        target = self._target(equation.tensor)
+        at = permuted(equation.at, NHWC) if equation.tensor in self.moved else equation.at
+        value = transform(equation.value, self._moved_access)
+        if sum_of_products(equation) is None:
+            target.definition.append(Equation(target, at, value))
+        elif equation.tensor in self.moved:
+            target.definition.append(self._with_packed_weights(Equation(target, at, value)))
+        elif len(equation.at) == IMAGES and equation.tensor not in self.batched:
+            self._weight_gradient(Equation(target, at, value))
+        else:
+            target.definition.append(Equation(target, at, value))
+
+    def _moved_access(self, node: Expression) -> Expression:
+        if not isinstance(node, Access):
+            return node
+        if node.tensor in self.moved:
+            return Access(self.moved[node.tensor], permuted(node.at, NHWC), node.outside)
+        return Access(self.fresh.get(node.tensor, node.tensor), node.at, node.outside)
+
+    def _with_packed_weights(self, equation: Equation) -> Equation:
+        """Read the weights with the output channel's index innermost, block by block where it divides."""
+        lane = next((i for i, c in equation.at[-1].terms if c == 1), None)
+        weights = [a for a in accesses(equation.value) if len(a.at) == IMAGES and a.tensor not in self.moved.values()]
+        found = next((a for a in weights if lane is not None and any(lane in d.indices for d in a.at)), None)
+        if lane is None or found is None:
+            return equation
+        dimension = next(d for d, a in enumerate(found.at) if lane in a.indices)
+        order = (*(d for d in (2, 3, 0, 1) if d != dimension), dimension)
+        alone = found.at[dimension].single == lane
+        width = 2 * self.lanes if lane.size % (2 * self.lanes) == 0 else self.lanes
+        if not alone or lane.size % width or lane.size == width:
+            replacement = Access(self._pack(found.tensor, order, 0), permuted(found.at, order))
+            return _replaced(equation, found, replacement)
+        block, inner = Index(lane.name.upper(), lane.size // width), Index(lane.name, width)
+        place = permuted(found.at, order)
+        replacement = Access(self._pack(found.tensor, order, width), (Affine.of(block), *place[:-1], Affine.of(inner)))
+        split = {lane: block * width + inner}
+        value = _replaced(equation, found, replacement).value
+        at = tuple(a.substitute(split) for a in equation.at)
+        return Equation(equation.tensor, at, _substituted(value, split, replacement))
+
+    def _pack(self, tensor: Tensor, order: tuple[int, ...], width: int) -> Tensor:
+        key = (tensor, order, width)
+        if key not in self.packed:
+            extents = tuple(tensor.extents[d] for d in order)
+            if width:
+                extents = (extents[-1] // width, *extents[:-1], width)
+            copy = Tensor(tensor.symbol, extents, name=f"{tensor.name} packed {order} {width}")
+            inside = [Index(f"x{d}", tensor.extents[d]) for d in order]
+            if width:
+                block, inner = Index("xb", extents[0]), Index("xl", width)
+                at = (block * 1, *map(Affine.of, inside[:-1]), Affine.of(inner))
+                source = dict(zip(order[:-1], map(Affine.of, inside[:-1]), strict=True))
+                source[order[-1]] = block * width + inner
+            else:
+                at = tuple(map(Affine.of, inside))
+                source = dict(zip(order, at, strict=True))
+            copy.definition = [Equation(copy, at, Access(tensor, tuple(source[d] for d in range(IMAGES))))]
+            self.packed[key] = copy
+        return self.packed[key]
+
+    def _weight_gradient(self, equation: Equation) -> None:
+        """Compute with the wider of both channel indices innermost; copy to the usual order."""
+        order = (2, 3, 1, 0) if equation.tensor.extents[0] >= equation.tensor.extents[1] else (2, 3, 0, 1)
+        inner = Tensor(
+            equation.tensor.symbol,
+            tuple(equation.tensor.extents[d] for d in order),
+            name=f"{equation.tensor.name} by channels",
+        )
+        inner.definition = [Equation(inner, permuted(equation.at, order), equation.value)]
+        every = _every(equation.tensor)
+        copy = Equation(equation.tensor, every, Access(inner, permuted(every, order)))
+        equation.tensor.definition.append(copy)
+
+
+def _every(tensor: Tensor) -> tuple[Affine, ...]:
+    names = {IMAGES: "ncij"}.get(len(tensor.extents))
+    return tuple(Affine.of(Index(names[d] if names else f"x{d}", e)) for d, e in enumerate(tensor.extents))
+
+
+def _copy(target: Tensor, source: Access, order: tuple[int, ...]) -> Equation:
+    return Equation(target, permuted(source.at, order), source)
+
+
+def _replaced(equation: Equation, old: Access, new: Access) -> Equation:
+    value = transform(equation.value, lambda node: new if node == old else node)
+    return Equation(equation.tensor, equation.at, value)
+
+
+def _substituted(value: Expression, table: dict[Index, Affine], keep: Access) -> Expression:
+    """Replace indices everywhere but in one access that is written in the new ones already."""
+
+    def rule(node: Expression) -> Expression:
+        if node == keep or node.children:
+            return node
+        return substitute(node, table)
+
+    return transform(value, rule)
