@@ -5,8 +5,8 @@
     python bench/contraction.py --only "wide 3x3"   cases whose name contains the text
     python bench/contraction.py --schedules         also print each schedule and what the cost model expects
 
-For every case the peak loop runs right before and after the kernel; the table shows the median over the repeats.
-Times are CPU times of the thread, so that other programs on the machine disturb little (caches are still shared).
+For every case the peak loop runs right before and after the kernel; the table shows the median over the
+repeats. Times are CPU times of the thread: other programs disturb them only through the shared caches.
 """
 
 from __future__ import annotations
@@ -234,6 +234,8 @@ def reach(contraction: Contraction, access: Access) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Result:
+    """One line of the table: shares of the peak, operations per second, times in seconds, bytes of code."""
+
     share: float
     spread: float
     rate: float
@@ -304,7 +306,8 @@ def main() -> None:
     peak = cpu.Peak(target)
     print(f"{target}; peak of one core {peak.measure(9) / 1e9:.0f} GFLOP/s")
     print(
-        f"{'case':36} {'direction':9} {'% peak':>7} {'spread':>7} {'GFLOP/s':>8} {'us':>9} {'choose, emit, compile ms':>24}"
+        f"{'case':36} {'direction':9} {'% peak':>7} {'spread':>7} {'GFLOP/s':>8} {'us':>9} "
+        f"{'choose, emit, compile ms':>24}"
     )
     for name, direction, contraction in cases(target):
         if options.only not in f"{name} {direction}":

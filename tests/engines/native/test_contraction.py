@@ -3,21 +3,40 @@
 from __future__ import annotations
 
 import ctypes
-import itertools
-from dataclasses import dataclass
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from llvmlite import ir
 
 from pellucid.engines.native import codegen, cpu
-from pellucid.engines.native.contraction import Access, Contraction, Loop, Ragged, Schedule, tasks
-from pellucid.engines.native.kernel import Epilogue, emit_contraction
+from pellucid.engines.native.contraction import (
+    Access,
+    Contraction,
+    Loop,
+    Ragged,
+    Schedule,
+    complete,
+    merge,
+    tasks,
+)
+from pellucid.engines.native.cost import estimate
+from pellucid.engines.native.kernel import Epilogue, Place, emit_contraction
+from pellucid.engines.native.schedule import choose
 
 TARGETS = [name for name in ("avx512", "avx2", "sse", "aarch64") if cpu.target(name).host]
+QUICK: dict[str, Any] = {
+    "deadline": None,
+    "derandomize": True,
+    "suppress_health_check": list(HealthCheck),
+    "phases": (Phase.generate,),
+}
 GUARD = 37  # floats before and after every buffer
 Floats = npt.NDArray[np.float32]
 
@@ -28,22 +47,16 @@ class Case:
     schedule: Schedule
 
 
-def points(contraction: Contraction) -> list[dict[str, int]]:
-    """Every index combination that exists, by definition."""
-    names = list(contraction.extents)
-    found = []
-    for values in itertools.product(*(range(n) for n in contraction.extents.values())):
-        point = dict(zip(names, values, strict=True))
-        if all(
-            point[p.block] * contraction.extents[p.inner] + point[p.inner] < p.extent
-            for p in contraction.ragged
-        ):
-            found.append(point)
-    return found
-
-
 def addresses(contraction: Contraction, access: Access) -> npt.NDArray[np.int64]:
-    return np.array([access.offset + access.at(point) for point in points(contraction)], np.int64)
+    """Where an operand is accessed for every index combination that exists, by definition."""
+    grid = dict(zip(contraction.extents, np.indices(tuple(contraction.extents.values())), strict=True))
+    exists = np.ones(tuple(contraction.extents.values()), bool)
+    for pair in contraction.ragged:
+        exists &= grid[pair.block] * contraction.extents[pair.inner] + grid[pair.inner] < pair.extent
+    where = np.full(exists.shape, access.offset, np.int64)
+    for index, stride in access.strides.items():
+        where += stride * grid[index]
+    return where[exists]
 
 
 def run(
@@ -202,10 +215,240 @@ def schedules(draw: st.DrawFn, contraction: Contraction, lane: str, vectors: int
 def test_random_equations_are_exact_and_stay_inside_their_elements(name: str) -> None:
     target = cpu.target(name)
 
-    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+    @settings(max_examples=100, **QUICK)
     @given(cases(target.lanes), st.integers(1, 3))
     def check(case: Case, shares: int) -> None:
         found, expected, _ = run(case, target, shares=shares)
         np.testing.assert_array_equal(found, expected)
 
     check()
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_chosen_schedules_are_exact(name: str) -> None:
+    target = cpu.target(name)
+
+    @settings(max_examples=40, **QUICK)
+    @given(cases(target.lanes), st.integers(1, 3))
+    def check(case: Case, shares: int) -> None:
+        chosen = Case(case.contraction, choose(case.contraction, target))
+        found, expected, _ = run(chosen, target, shares=shares)
+        np.testing.assert_array_equal(found, expected)
+
+    check()
+
+
+def test_merging_indices_keeps_the_sum() -> None:
+    target = cpu.target()
+
+    @settings(max_examples=40, **QUICK)
+    @given(cases(target.lanes))
+    def check(case: Case) -> None:
+        merged, _ = merge(case.contraction)
+        assert merged.multiply_adds == case.contraction.multiply_adds
+        found, expected, _ = run(Case(merged, choose(merged, target)), target)
+        np.testing.assert_array_equal(found, expected)
+
+    check()
+
+
+def matrix_product(rows: int, columns: int, inner: int, **changes: object) -> Contraction:
+    base = Contraction(
+        {"i": rows, "j": columns, "k": inner},
+        Access({"i": columns, "j": 1}),
+        Access({"i": inner, "k": 1}),
+        Access({"k": columns, "j": 1}),
+    )
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+def test_a_one_by_one_convolution_merges_into_a_matrix_product() -> None:
+    image = Access({"n": 35 * 8, "i": 5 * 8, "j": 8, "o": 1})
+    contraction = Contraction(
+        {"n": 2, "i": 7, "j": 5, "o": 8, "c": 6},
+        image,
+        Access({"n": 35 * 6, "i": 5 * 6, "j": 6, "c": 1}),
+        Access({"c": 8, "o": 1}),
+    )
+    merged, others = merge(contraction, [Access({"o": 1})])
+    assert sorted(merged.extents.values()) == [6, 8, 70]
+    assert others == (Access({"o": 1}),)
+    # An epilogue that needs the image number keeps that index apart.
+    merged, _ = merge(contraction, [Access({"n": 1})])
+    assert sorted(merged.extents.values()) == [2, 6, 8, 35]
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("lane", ["j", "k"])
+@pytest.mark.parametrize("blocked", [False, True])
+def test_an_epilogue_sees_each_finished_sum_once(name: str, lane: str, blocked: bool) -> None:
+    """out = max(sum + bias[j], 0); the sum itself goes to a second tensor."""
+    target = cpu.target(name)
+    contraction = matrix_product(
+        5, 37, 41, b=Access({"k": 1, "j": 41}) if lane == "k" else Access({"k": 37, "j": 1})
+    )
+    order = (Loop("k", 2 * target.lanes),) if blocked else ()
+    schedule = Schedule(lane, tiles={"i": 2}, order=order, parallel=0)
+
+    def rectify(place: Place, value: ir.Value) -> ir.Value:
+        build = place.emitter.builder
+        place.store("sums", Access({"i": 37, "j": 1}), value)
+        biased = build.fadd(value, place.load("bias", Access({"j": 1})))
+        zero = ir.Constant(value.type, 0.0 if lane == "k" else [0.0] * place.lanes)
+        return build.select(build.fcmp_ordered(">", biased, zero), biased, zero)
+
+    bias = np.arange(37, dtype=np.float32) - 18
+    sums = np.full((7, 37), np.nan, np.float32)
+    extras = {"bias": bias, "sums": sums}
+    found, expected, _ = run(Case(contraction, schedule), target, epilogue=rectify, extras=extras)
+    np.testing.assert_array_equal(sums[:5].ravel(), expected)
+    assert np.isnan(sums[5:]).all()
+    np.testing.assert_array_equal(found, np.maximum(expected.reshape(5, 37) + bias, 0).ravel())
+
+
+def test_real_numbers_are_summed_to_single_precision() -> None:
+    contraction = matrix_product(30, 50, 400)
+    target = cpu.target()
+    found, expected, _ = run(Case(contraction, choose(contraction, target)), target, integers=False)
+    assert np.linalg.norm(found - expected) <= 1e-6 * np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_results_do_not_depend_on_how_tasks_are_shared(name: str) -> None:
+    contraction = matrix_product(61, 70, 300)
+    target = cpu.target(name)
+    schedule = Schedule(
+        "j", 2, {"i": 4}, (Loop("j", 2 * target.lanes), Loop("i", 4), Loop("k", 64)), parallel=2
+    )
+    results = [
+        run(Case(contraction, schedule), target, integers=False, shares=shares)[0].tobytes()
+        for shares in (1, 2, 4, 7)
+    ]
+    assert len(set(results)) == 1
+
+
+def test_infinities_meet_no_lanes_that_do_not_exist() -> None:
+    """Three of the lanes exist; the others must not turn an infinite factor into 0 * infinity."""
+    target = cpu.target()
+    contraction = Contraction({"i": 1, "n": 3}, Access({"i": 1}), Access({"n": 1}), Access({}))
+    module = ir.Module()
+    emit_contraction(module, "kernel", contraction, Schedule("n", reduce=("n",)), target)
+    code = codegen.Loaded([codegen.compile_object(str(module), target)], target)
+    out, a, b = np.zeros(1, np.float32), np.ones(3, np.float32), np.full(1, np.inf, np.float32)
+    kernel = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, ctypes.c_int64, ctypes.c_int64)(
+        code.address("kernel")
+    )
+    kernel(out.ctypes.data, a.ctypes.data, b.ctypes.data, 0, 1)
+    assert out[0] == np.inf
+
+
+GUARDED = """
+import ctypes, mmap, sys
+import numpy as np
+from llvmlite import ir
+from pellucid.engines.native import codegen, cpu
+from pellucid.engines.native.contraction import Access, Contraction, tasks
+from pellucid.engines.native.kernel import emit_contraction
+from pellucid.engines.native.schedule import choose
+
+library = ctypes.CDLL(None, use_errno=True)
+page, keep = mmap.PAGESIZE, []
+
+def guarded(count, after):
+    '''An array that ends right before (or begins right after) a page nobody may touch.'''
+    pages = -(-4 * count // page)
+    area = mmap.mmap(-1, (pages + 2) * page)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(area))
+    for guard in (start, start + (pages + 1) * page):
+        if library.mprotect(ctypes.c_void_p(guard), ctypes.c_size_t(page), 0):
+            sys.exit("mprotect failed")
+    offset = (pages + 1) * page - 4 * count if after else page
+    keep.append(area)
+    return np.frombuffer(area, np.float32, count, offset)
+
+target = cpu.target(sys.argv[1])
+for rows, columns, inner in ((1, 1, 1), (3, 5, 7), (14, 33, 4), (5, 47, 19), (29, 16, 3), (2, 250, 5)):
+    for after in (False, True):
+        a, b, out = (guarded(n, after) for n in (rows * inner, inner * columns, rows * columns))
+        a[:], b[:] = np.arange(a.size) % 5, np.arange(b.size) % 7
+        for b_strides in ({"k": columns, "j": 1}, {"k": 1, "j": inner}):
+            contraction = Contraction({"i": rows, "j": columns, "k": inner}, Access({"i": columns, "j": 1}),
+                                      Access({"i": inner, "k": 1}), Access(b_strides))
+            module, schedule = ir.Module(), choose(contraction, target)
+            emit_contraction(module, "kernel", contraction, schedule, target)
+            code = codegen.Loaded([codegen.compile_object(str(module), target)], target)
+            kind = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, *[ctypes.c_int64] * 2)
+            kernel = kind(code.address("kernel"))
+            kernel(out.ctypes.data, a.ctypes.data, b.ctypes.data, 0, tasks(contraction, schedule))
+            right = b.reshape(inner, columns) if b_strides["j"] == 1 else b.reshape(columns, inner).T
+            if not (out.reshape(rows, columns) == a.reshape(rows, inner) @ right).all():
+                sys.exit(f"wrong product {rows}x{inner}x{columns}")
+print("untouched", flush=True)
+import os
+os._exit(0)  # arrays still point into the guarded areas
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs mprotect")
+@pytest.mark.parametrize("name", TARGETS)
+def test_nothing_beyond_a_buffer_is_even_read(name: str) -> None:
+    """Buffers lie against protected pages: touching one byte beyond would end the process."""
+    ended = subprocess.run([sys.executable, "-c", GUARDED, name], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout.strip()) == (0, "untouched"), ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("schedule", "message"),
+    [
+        (Schedule("x"), r"no index 'x' in this contraction; there are \['i', 'j', 'k'\]"),
+        (Schedule("j", tiles={"k": 2}), "'k' cannot be tiled"),
+        (Schedule("j", order=(Loop("k", 8),), parallel=1), "parallel loop over 'k', which is summed over"),
+        (Schedule("k", vectors=2), "a lane that is summed over takes one vector"),
+        (Schedule("j", unroll=3, partial=2), "unroll 3 must be a multiple of partial 2"),
+        (
+            Schedule("j", tiles={"i": 4}, order=(Loop("i", 6), Loop("i", 4))),
+            "blocks of 6 over 'i' must be a multiple of 4",
+        ),
+    ],
+)
+def test_a_schedule_that_does_not_fit_is_refused(schedule: Schedule, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        complete(matrix_product(8, 32, 8), schedule, cpu.target())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"a": Access({"x": 1})}, r"a uses index 'x'; there are \['i', 'j', 'k'\]"),
+        ({"extents": {"i": 0, "j": 4, "k": 4}}, "index 'i' must have extent >= 1, got 0"),
+        (
+            {"ragged": (Ragged("i", "j", 100),)},
+            "100 elements in blocks of 4 are 25 blocks, but index 'i' has extent 4",
+        ),
+    ],
+)
+def test_a_contraction_that_makes_no_sense_is_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        matrix_product(4, 4, 4, **changes)
+
+
+def test_schedules_and_estimates_can_be_read() -> None:
+    target = cpu.target("avx512")
+    contraction = matrix_product(196, 256, 256)
+    schedule = Schedule("j", 2, {"i": 14}, (Loop("j", 32), Loop("i", 14)), ("k",))
+    assert str(schedule) == "lane j x 2, tile [i:14], outer [j:32 |i:14], reduce [k]"
+    sizes = cpu.Caches(48 << 10, 1 << 20, 32 << 20, "test")
+    assert "% of peak" in str(estimate(contraction, schedule, target, sizes))
+    assert choose(contraction, target, sizes) == choose(contraction, target, sizes)
+
+
+@pytest.mark.parametrize("name", ["avx512", "avx2", "sse", "aarch64"])
+def test_chosen_register_tiles_fit_and_keep_the_multipliers_busy(name: str) -> None:
+    target = cpu.target(name)
+    sizes = cpu.Caches(48 << 10, 1 << 20, 32 << 20, "test")
+    contraction = matrix_product(196, 256, 256)
+    schedule = choose(contraction, target, sizes)
+    sums = schedule.vectors * int(np.prod(list(schedule.tiles.values())))
+    assert sums >= 8  # two multiply-adds per cycle, four cycles each
+    assert sums < target.registers
+    assert estimate(contraction, schedule, target, sizes).ideal > 0

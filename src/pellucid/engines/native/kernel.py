@@ -93,7 +93,7 @@ def emit_contraction(
     """Add `void name(out*, a*, b*, [initial*,] extras*..., i64 begin, i64 end)` to the module.
 
     begin..end selects tasks, 0 <= begin <= end <= tasks(contraction, schedule). All tensors are float32; no
-    alignment is required. `out` must not overlap `a` or `b`. Raises ValueError for a schedule that does not fit.
+    alignment is required. `out` must not overlap `a` or `b`. Raises ValueError for a schedule that cannot be.
     """
     full = complete(contraction, schedule, target)
     pointers = (*contraction.operands, *extras)

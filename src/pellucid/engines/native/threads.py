@@ -354,7 +354,7 @@ class Team:
     """Threads that run native steps together; the thread that calls `run` is one of them.
 
     Workers start with the first step and end with `close`, when the team is collected, or when Python exits.
-    After a fork the child starts workers of its own. Calls from several Python threads run one after the other.
+    After a fork the child starts workers of its own. Calls from several Python threads take turns.
     """
 
     def __init__(self, threads: int, target: Target, code: codegen.Loaded | None = None) -> None:
