@@ -9,6 +9,8 @@ explanation are derived from that equation.
     y = pc.predict(model, images)
 """
 
+from typing import TYPE_CHECKING, Any
+
 from pellucid import data, engines, errors, initializers, layers, losses, models, notation, optim
 from pellucid.derivation import Derivation, derivable_names, derive, derive_by_name
 from pellucid.execution import Inference, compile, loss_and_gradient, predict, vjp
@@ -17,7 +19,22 @@ from pellucid.layers import Layer, Parameter
 from pellucid.models import Graph, Sequential
 from pellucid.training import TrainingStep, compile_training
 
+if TYPE_CHECKING:
+    from pellucid.train import evaluate, fit, load_run
+
 __version__ = "0.1.0"
+
+_LATER = ("evaluate", "fit", "load_run")
+
+
+def __getattr__(name: str) -> Any:
+    """The training loop is imported when it is first asked for: it brings half of the library with it."""
+    if name in _LATER:
+        from pellucid import train
+
+        return getattr(train, name)
+    raise AttributeError(f"module 'pellucid' has no attribute {name!r}")
+
 
 __all__ = [
     "Derivation",
@@ -36,9 +53,12 @@ __all__ = [
     "derive_by_name",
     "engines",
     "errors",
+    "evaluate",
     "explain",
+    "fit",
     "initializers",
     "layers",
+    "load_run",
     "losses",
     "loss_and_gradient",
     "models",

@@ -209,6 +209,28 @@ def loss_and_gradient(
     return float(out[value.name]), out[gradient.name]
 
 
+class LossValue:
+    """A loss as a function of outputs and targets, without the gradient; the programs are kept between calls."""
+
+    def __init__(self, loss: str | Loss, dtype: str = "float32") -> None:
+        self.loss, self._dtype = losses.get(loss), dtype
+        self._known: dict[tuple[Any, ...], tuple[Executable, Tensor, str]] = {}
+
+    def __call__(self, output: Values, target: Values) -> float:
+        """The loss; ShapeError and DataError for targets that do not fit."""
+        real = floats(self._dtype)
+        output, target = batch(output, real), np.asarray(target)
+        z = Tensor("Z", output.shape, role="input", name="output")
+        t = self.loss.target(z, target)
+        key = (output.shape, t.kind)
+        if key not in self._known:
+            value = self.loss.forward(z, t)
+            executable = engines.get("numpy").compile(Program.of([value]), dtype=self._dtype)
+            self._known[key] = executable, t, value.name
+        executable, t, name = self._known[key]
+        return float(executable.run({"output": output, "target": target_array(t, target, real)})[name])
+
+
 def target_array(tensor: Tensor, target: Values, real: np.dtype[Any]) -> Values:
     """Targets as an executable takes them."""
     return np.ascontiguousarray(target, np.int64 if tensor.kind == "int" else real)

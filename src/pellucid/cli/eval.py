@@ -67,7 +67,7 @@ class Requirement:
 )
 @which_option
 @click.option("--data-root", metavar="FOLDER", help="Where the data are now, if they have moved.")
-@click.option("--engine", default="numpy", show_default=True, help="Engine that computes.")
+@click.option("--engine", default="native", show_default=True, help="Engine that computes.")
 @json_option
 def command(
     run: str,

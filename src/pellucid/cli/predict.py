@@ -26,7 +26,7 @@ BATCH = 64
     help="Unreadable images: exit with 3 after the others are done, or leave them out.",
 )
 @which_option
-@click.option("--engine", default="numpy", show_default=True, help="Engine that computes.")
+@click.option("--engine", default="native", show_default=True, help="Engine that computes.")
 @json_option
 def command(
     run: str, paths: tuple[str, ...], top: int, bad_files: str, which: Which, engine: str, as_json: bool

@@ -53,7 +53,7 @@ def assemble(
         step=step,
         predict=infer,
         refresh=infer.update,
-        loss_value=functools.partial(_loss_value, loss_function, classes, engine, dtype),
+        loss_value=functools.partial(_loss_value, execution.LossValue(loss_function, dtype), classes),
         target=functools.partial(_target, loss_function, classes),
         batches=functools.partial(_batches, batch_size, seed),
     )
@@ -67,7 +67,7 @@ def evaluate(
     classes: list[str] | None = None,
     loss: Any = "cross_entropy",
     batch_size: int = _PREDICT_BATCH,
-    engine: str = "numpy",
+    engine: str | None = None,
     dtype: str = "float32",
     threads: int | None = None,
 ) -> Evaluation:
@@ -83,7 +83,7 @@ def evaluate(
         return measure(
             _batches(batch_size, 0, dataset, None, 0),
             infer,
-            functools.partial(_loss_value, loss_function, len(names), engine, dtype),
+            functools.partial(_loss_value, execution.LossValue(loss_function, dtype), len(names)),
             names,
         )
     finally:
@@ -113,13 +113,6 @@ def _target(loss_function: losses.Loss, classes: int, labels: NDArray[np.int64])
 
 
 def _loss_value(
-    loss_function: losses.Loss,
-    classes: int,
-    engine: str,
-    dtype: str,
-    output: Array,
-    labels: NDArray[np.int64],
+    value: execution.LossValue, classes: int, output: Array, labels: NDArray[np.int64]
 ) -> float:
-    target = _target(loss_function, classes, labels)
-    value, _ = execution.loss_and_gradient(loss_function, output, target, engine=engine, dtype=dtype)
-    return value
+    return value(output, _target(value.loss, classes, labels))

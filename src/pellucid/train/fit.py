@@ -4,6 +4,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from pellucid import engines
 from pellucid.errors import CheckpointError, ConfigError, DataError, PellucidError
 from pellucid.formats.safetensors import difference_report, shapes
 from pellucid.train import checkpoint, schedules
@@ -30,7 +31,7 @@ def fit(
     loss: Any = "cross_entropy",
     out: str | Path | None = None,
     seed: int = 0,
-    engine: str = "numpy",
+    engine: str | None = None,
     dtype: str = "float32",
     threads: int | None = None,
     patience: int | None = None,
@@ -55,6 +56,7 @@ def fit(
     when the disk refuses, UsageError for a folder that cannot be used, DataError without training images.
     """
     _check_numbers(epochs, batch_size, patience)
+    engine = engine or engines.default(dtype)
     if splits.train is None or len(splits.train) == 0:
         raise DataError(
             "There are no training images. Check the data folder and the size of the validation split."

@@ -241,6 +241,9 @@ def _check(contraction: Contraction, schedule: Schedule, lanes: int) -> None:
             raise ValueError(
                 f"schedule: parallel loop over '{loop.index}', which is summed over; make it a later loop"
             )
+    shared = [loop.index for loop in schedule.order[: schedule.parallel]]
+    if len(set(shared)) < len(shared):
+        raise ValueError(f"schedule: parallel loops {shared} name an index twice; block it after them")
     if schedule.lane in contraction.reduction and schedule.vectors != 1:
         raise ValueError("schedule: a lane that is summed over takes one vector")
     if schedule.unroll % schedule.partial:

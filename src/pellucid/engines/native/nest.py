@@ -74,7 +74,7 @@ class Nest:
             lines.append(" ".join(str(order[a.tensor]) for a in (equation.left, *accesses(equation.value))))
             lines.append(" ".join(str(a.outside) for a in accesses(equation.value)))
             lines.append(repr([n for n in map(_number, equation.value.walk()) if n is not None]))
-        return "\n".join([f"block {self.block}", *lines])
+        return "\n".join([repr(self.block), *lines])
 
 
 def _number(node: Expression) -> object:

@@ -130,8 +130,8 @@ class Product:
 
     def describe(self) -> str:
         """The kernel's content as text, from which its code follows."""
-        contraction, extra = self.contraction()
-        lines = [f"block {self.block}", *(str(e) for e in self.equations), repr(contraction), repr(extra)]
+        contraction, extra = self.with_block(*self.contraction())
+        lines = [repr(self.block), *(str(e) for e in self.equations), repr(contraction), repr(extra)]
         order = {t: k for k, t in enumerate(dict.fromkeys((*self.operands, *(e.tensor for e in self.equations))))}
         for equation in self.equations:
             lines.append(" ".join(str(order[a.tensor]) for a in (equation.left, *accesses(equation.value))))

@@ -85,7 +85,8 @@ def _with_tasks(contraction: Contraction, schedule: Schedule) -> Schedule:
     cycles = contraction.multiply_adds / 32
     chosen, number = 0, 1
     for loop in schedule.order:
-        if loop.index in contraction.reduction or number >= ENOUGH_TASKS:
+        again = any(loop.index == earlier.index for earlier in schedule.order[:chosen])
+        if again or loop.index in contraction.reduction or number >= ENOUGH_TASKS:
             break
         more = number * ceil(contraction.extents[loop.index] / loop.step)
         if number >= 4 and cycles / more < SMALLEST_TASK:
