@@ -194,9 +194,9 @@ def schedules(draw: st.DrawFn, contraction: Contraction, lane: str, vectors: int
             loops.insert(draw(st.integers(parallel, len(loops))), Loop(index, draw(st.integers(1, 3))))
     # A block's number is walked before what lies inside the block.
     loops.sort(key=lambda loop: loop.index != "block" and bool(contraction.ragged))
-    parallel = next(
-        (k for k, loop in enumerate(loops[:parallel]) if loop.index in contraction.reduction), parallel
-    )
+    names = [loop.index for loop in loops]
+    stops = (k for k in range(parallel) if names[k] in contraction.reduction or names[k] in names[:k])
+    parallel = next(stops, parallel)
     reduce = sorted(draw(st.permutations(list(contraction.reduction))), key=lambda index: index != "block")
     partial = draw(st.sampled_from([1, 1, 2, 3]))
     return Schedule(
@@ -403,6 +403,7 @@ def test_nothing_beyond_a_buffer_is_even_read(name: str) -> None:
         (Schedule("x"), r"no index 'x' in this contraction; there are \['i', 'j', 'k'\]"),
         (Schedule("j", tiles={"k": 2}), "'k' cannot be tiled"),
         (Schedule("j", order=(Loop("k", 8),), parallel=1), "parallel loop over 'k', which is summed over"),
+        (Schedule("j", order=(Loop("i", 4), Loop("i", 2)), parallel=2), "name an index twice"),
         (Schedule("k", vectors=2), "a lane that is summed over takes one vector"),
         (Schedule("j", unroll=3, partial=2), "unroll 3 must be a multiple of partial 2"),
         (
