@@ -21,7 +21,8 @@ from pellucid.engines.native.cpu import Caches, Target, caches
 ENOUGH_TASKS = 48  # outer loops are flattened into tasks until there are this many
 SMALLEST_TASK = 4000  # cycles; below this, handing out work costs more than it brings
 TILES_KEPT = 4  # register tiles whose loop orders are compared
-ORDERS_KEPT = 3  # loop orders that are also tried with cache blocks
+ORDERS_KEPT = 2  # loop orders that are also tried with cache blocks
+BLOCKING_PAYS = 1.08  # ... where traffic makes the best order this much slower than the core alone
 WINDOW = 11  # kernel sizes up to this count as windows
 
 
@@ -59,8 +60,9 @@ def _choose(key: _Key, target: Target, sizes: Caches) -> Schedule:
     for tile in _best_tiles(model):
         plain = sorted((_priced(model, order) for order in _orders(model, tile)), key=lambda entry: entry[0])
         found.append(plain[0])
-        for _, base in plain[:ORDERS_KEPT]:
-            found.extend(_priced(model, candidate) for candidate in _blocked(contraction, base))
+        if plain[0][0] > BLOCKING_PAYS * sum(model.core(tile)):
+            for _, base in plain[:ORDERS_KEPT]:
+                found.extend(_priced(model, candidate) for candidate in _blocked(contraction, base))
     best = found[0]
     for entry in found[1:]:
         # Earlier candidates are simpler: a later one must be clearly better.
