@@ -67,5 +67,5 @@ def create(name: str, **arguments: Any) -> Graph:
 
 def defaults(name: str) -> dict[str, Any]:
     """How a model is trained unless one says otherwise: epochs, batch_size, optimizer, lr, momentum, schedule, ..."""
-    general = {"epochs": 10, "batch_size": 64, "optimizer": "sgd", "lr": 0.05, "momentum": 0.9, "schedule": "constant"}
+    general = {"epochs": 10, "batch_size": 64, "optimizer": "sgd", "lr": 0.05, "momentum": 0.9, "schedule": "cosine"}
     return {**general, **entry(name).training}

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -270,6 +271,12 @@ def _alone(target: cpu.Target) -> str:
     return str(module)
 
 
+@cache
+def _store() -> ObjectCache:
+    """One view of the cache folder for the whole process: it keeps count of the room left there."""
+    return ObjectCache()
+
+
 class NativeEngine:
     """Programs compiled to machine code in float32."""
 
@@ -278,7 +285,7 @@ class NativeEngine:
     def __init__(self, target: str | None = None, layout: str | None = None) -> None:
         self.target = cpu.target(target)
         self.layout = layout
-        self.store = ObjectCache()
+        self.store = _store()
 
     def compile(self, program: Program, *, dtype: str = "float32", threads: int | None = None) -> NativeExecutable:
         """Compile a program; UsageError for another dtype than float32."""
