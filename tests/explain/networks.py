@@ -19,9 +19,31 @@ from pellucid.layers import (
     Sigmoid,
     Softmax,
 )
-from pellucid.notation import Tensor
+from pellucid.notation import Tensor, indices
 
-NAMES = ("notes-mlp", "notes-cnn", "lenet5", "strided", "dilated", "pooled")
+NAMES = ("notes-mlp", "notes-cnn", "lenet5", "strided", "dilated", "pooled", "residual")
+
+
+class Add(pc.Layer):
+    """The sum of two branches."""
+
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:  # type: ignore[override]
+        every = indices("n c i j")
+        y = Tensor("Y")
+        y[every] = left[every] + right[every]
+        return y
+
+
+def residual() -> pc.Graph:
+    """A graph whose input is read by three layers: two convolutions and a sum."""
+    graph = pc.Graph()
+    graph.add("conv1", Conv2d(2, 2, 3, padding=1))
+    graph.add("conv2", Conv2d(2, 2, 3, padding=1), "input")
+    graph.add("sum1", Add(), "conv1", "conv2")
+    graph.add("sum2", Add(), "sum1", "input")
+    graph.add("relu", ReLU())
+    graph.add("gap", GlobalAvgPool2d())
+    return graph
 
 
 def make(name: str) -> tuple[pc.Graph, tuple[int, ...], str]:
@@ -42,6 +64,8 @@ def make(name: str) -> tuple[pc.Graph, tuple[int, ...], str]:
             pool_of_image = AvgPool2d(3, 2, 1, ceil_mode=True, count_include_pad=False)
             rest = [ReLU(), Dropout(0.3), Flatten(), Linear(32, 4)]
             return pc.Sequential([pool_of_image, *rest]), (2, 7, 7), "cross_entropy"
+        case "residual":
+            return residual(), (2, 5, 6), "cross_entropy"
         case "lenet5":
             lenet = pc.models.create("lenet5", pooling="max", activation="scaled_tanh")
             return lenet, (1, 28, 28), "cross_entropy"

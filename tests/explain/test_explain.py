@@ -43,7 +43,7 @@ def test_whole_numbers_are_traced_exactly(name: str) -> None:
         assert network.explain(what("conv1", place)).value == values.arrays["conv1"][place]
 
 
-@pytest.mark.parametrize("name", ["strided", "lenet5", "dilated"])
+@pytest.mark.parametrize("name", ["strided", "lenet5", "dilated", "residual"])
 def test_a_traced_gradient_is_the_slope_of_the_loss(name: str) -> None:
     network, generator = Network(name), np.random.default_rng(2)
     step = 1e-5
@@ -171,6 +171,14 @@ def test_a_layer_by_itself_is_explained_too() -> None:
         float(pc.predict(layer, np.array([[1.0, 2, 3]]), dtype="float64")[0, 1])
     )
     assert "weight[1,2]" in str(explanation)
+
+
+def test_what_several_layers_read_gets_the_sum_of_their_gradients() -> None:
+    network = Network("residual")
+    opened = network.explain("d input[0,2,3]")
+    reads = {node.tensor.name for node in opened.trace.walk() if isinstance(node, Read)}
+    assert reads == {"d sum2", "d conv1", "d conv2", "conv1.weight", "conv2.weight"}
+    assert str(opened).count("18 terms") == 2
 
 
 def test_dropout_shows_its_draw_while_training() -> None:

@@ -96,7 +96,7 @@ def _value(node: Expression, point: Point, arrays: Arrays) -> Array:
             holds = RELATIONS[relation](_value(left, point, arrays), _value(right, point, arrays))
             return np.asarray(holds, np.int64)
         case Reduce(kind):
-            return _reduced(kind, bodies(node, point, arrays))
+            return reduced(kind, bodies(node, point, arrays))
     raise NotationError(f"no arithmetic for {type(node).__name__}")
 
 
@@ -123,12 +123,13 @@ def bodies(node: Reduce, point: Point, arrays: Arrays) -> Array:
     steps = np.unravel_index(np.arange(size), [i.size for i in node.indices])
     outer = {index: np.asarray(at)[..., None] for index, at in point.items()}
     inner = dict(zip(node.indices, steps, strict=True))
-    body = _value(node.body, {**outer, **inner}, arrays)
+    body = value(node.body, {**outer, **inner}, arrays)
     lead = np.broadcast_shapes(*(np.shape(at) for at in point.values()))
     return np.broadcast_to(body, (*lead, size))
 
 
-def _reduced(kind: str, values: Array) -> Array:
+def reduced(kind: str, values: Array) -> Array:
+    """The sum, maximum or place of the first maximum along the last axis."""
     if kind == "sum":
         return np.asarray(values.sum(axis=-1), np.float64)
     return np.asarray(values.max(axis=-1) if kind == "max" else values.argmax(axis=-1))

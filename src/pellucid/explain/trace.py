@@ -141,24 +141,21 @@ class _Tracer:
 
     def open(self, node: Expression, point: Mapping[Index, int]) -> Node:
         here = substitute(node, point)
-        value = number(arithmetic.value(node, point, self.arrays))
         match node:
             case Const() | Position():
-                return Literal(here, value)
-            case Access(tensor, at):
+                return Literal(here, number(arithmetic.value(node, point)))
+            case Access(tensor, at, outside):
                 place = tuple(affine.evaluate(point) for affine in at)
                 inside = all(0 <= p < extent for p, extent in zip(place, tensor.extents, strict=True))
+                value = number(self.arrays[tensor.name][place]) if inside else outside
                 return Read(here, value, tensor, place, inside)
             case Reduce():
-                return self.reduction(node, here, value, point)
+                return self.reduction(node, here, point)
         parts = tuple(self.open(child, point) for child in node.children)
-        operation = Operation(here, value, parts)
-        # What is computed from a sum is computed from its correctly rounded value.
-        return replace(operation, value=number(arithmetic.value(with_numbers(operation))))
+        unvalued = Operation(here, 0, parts)
+        return replace(unvalued, value=number(arithmetic.value(with_numbers(unvalued))))
 
-    def reduction(
-        self, node: Reduce, here: Expression, value: Number, point: Mapping[Index, int]
-    ) -> Reduction:
+    def reduction(self, node: Reduce, here: Expression, point: Mapping[Index, int]) -> Reduction:
         bodies = np.asarray(arithmetic.bodies(node, point, self.arrays))
         chosen = self._chosen(node.kind, bodies)
         extents = [i.size for i in node.indices]
@@ -168,13 +165,19 @@ class _Tracer:
             at = tuple(inner)
             terms.append(Term(at, self.open(node.body, {**point, **dict(at)})))
         rest = np.delete(bodies, chosen)
-        if node.kind == "sum":
-            value = total([float(body) for body in bodies])
-            remainder: Number = total([float(body) for body in rest])
-        else:
-            remainder = number(rest.max()) if rest.size else 0
+        value, remainder = self._reduced(node.kind, bodies), self._folded(node.kind, rest)
         zeros = int((rest == 0).sum())
         return Reduction(here, value, node.kind, bodies.size, tuple(terms), rest.size, zeros, remainder)
+
+    def _reduced(self, kind: str, bodies: Array) -> Number:
+        if kind == "sum":
+            return total(bodies.tolist())
+        return number(arithmetic.reduced(kind, bodies))
+
+    def _folded(self, kind: str, rest: Array) -> Number:
+        if kind == "sum":
+            return total(rest.tolist())
+        return number(rest.max()) if rest.size else 0
 
     def _chosen(self, kind: str, bodies: Array) -> list[int]:
         """The places of the terms to show, in order: the largest, the first of equals; no zeros of a sum."""
