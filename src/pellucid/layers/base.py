@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import operator
 from collections.abc import Mapping
@@ -71,6 +72,11 @@ class Layer:
         kind = type(self).__name__
         if len(inputs) != 1 and random is not None and type(self).forward_training is not Layer.forward_training:
             raise UsageError(f"{kind} takes one input, not {len(inputs)}")
+        try:
+            inspect.signature(self.forward).bind(*inputs)
+        except TypeError:
+            where = f'{kind} "{path}"' if path else kind
+            raise UsageError(f"{where}: its equation does not take {len(inputs)} input{'s' * (len(inputs) != 1)}") from None
         try:
             if random is None or type(self).forward_training is Layer.forward_training:
                 y = self.forward(*inputs)

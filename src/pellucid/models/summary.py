@@ -91,7 +91,7 @@ def summarize(model: Graph, input_shape: tuple[int, ...]) -> Summary:
     tensors = {t.name: t for t in program.tensors}
     rows, counted = [], set[Tensor]()
     shapes = {"input": x.extents}
-    for name, inputs, layer in _leaves(model, ""):
+    for name, inputs, layer in leaves(model):
         equations = [e for e in program if _belongs(e, name)]
         own = [t for t in layer.tensors().values() if isinstance(t, Parameter) and t not in counted]
         counted.update(own)
@@ -109,12 +109,19 @@ def summarize(model: Graph, input_shape: tuple[int, ...]) -> Summary:
     return Summary(tuple(input_shape), tuple(rows))
 
 
-def _leaves(model: Graph, prefix: str) -> Iterator[tuple[str, tuple[str, ...], Layer]]:
+def leaves(model: Graph, prefix: str = "", source: str = "input") -> Iterator[tuple[str, tuple[str, ...], Layer]]:
+    """The layers that are no graphs, by their paths, each with the paths of the layers it reads, or "input"."""
+    results = {"input": source}  # a graph inside stands for its last layer
     for name, node in model.nodes.items():
+        path = f"{prefix}{name}"
+        inputs = tuple(results[i] for i in node.inputs)
+        results[name] = path
         if isinstance(node.layer, Graph):
-            yield from _leaves(node.layer, f"{prefix}{name}.")
+            for inner in leaves(node.layer, f"{path}.", inputs[0]):
+                results[name] = inner[0]
+                yield inner
         else:
-            yield f"{prefix}{name}", tuple(f"{prefix}{i}" if i != "input" else i for i in node.inputs), node.layer
+            yield path, inputs, node.layer
 
 
 def _belongs(equation: Equation, name: str) -> bool:

@@ -6,8 +6,9 @@ rule for each kind of node; `solve` turns every such read into an equation for t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 
 from pellucid.errors import NotationError
 from pellucid.notation.equation import Equation
@@ -23,6 +24,8 @@ from pellucid.notation.expression import (
     Position,
     Pow,
     Reduce,
+    accesses,
+    bound_indices,
     bracket,
     free_indices,
     substitute,
@@ -50,6 +53,7 @@ class Gradients:
     """What has been handed down so far: for each tensor, the contributions of the equations that read it."""
 
     contributions: dict[Tensor, list[list[Part]]] = field(default_factory=dict)
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     def add(self, tensor: Tensor, parts: list[Part]) -> None:
         self.contributions.setdefault(tensor, []).append(parts)
@@ -192,16 +196,21 @@ def _hand_down(equation: Equation, gradient: Tensor, handed: Gradients, needed: 
     rule = _Rule(equation, needed)
     rule.push(equation.value, (Access(gradient, equation.at),), ())
     for access, factors, bound in rule.reads:
-        handed.add(access.tensor, _parts(equation, gradient, access, factors, bound))
+        handed.add(access.tensor, _parts(equation, gradient, access, factors, bound, handed.numbers))
 
 
 def _parts(
-    equation: Equation, gradient: Tensor, access: Access, factors: tuple[Expression, ...], bound: tuple[Index, ...]
+    equation: Equation,
+    gradient: Tensor,
+    access: Access,
+    factors: tuple[Expression, ...],
+    bound: tuple[Index, ...],
+    numbers: Iterator[int],
 ) -> list[Part]:
     scope = (*equation.indices, *bound)
-    solutions = solve(access, equation.indices, scope)
+    solutions = solve(access, equation.indices, (*scope, *bound_indices(equation.value)))
     if any(_divides_by_outside(substitute(f, s.values)) for s in solutions for f in factors):
-        factors = _settled_before(equation, gradient, factors)
+        factors = _settled_before(equation, gradient, factors, next(numbers))
     parts = []
     for solution in solutions:
         at = set(i for a in solution.at for i in a.indices)
@@ -227,11 +236,12 @@ def _divides_by_outside(node: Expression) -> bool:
 
 
 def _settled_before(
-    equation: Equation, gradient: Tensor, factors: tuple[Expression, ...]
+    equation: Equation, gradient: Tensor, factors: tuple[Expression, ...], number: int
 ) -> tuple[Expression, ...]:
     """Multiply what depends on the equation's own indices in place, under a name that reads 0 outside."""
     own = [f for f in factors if set(free_indices(f)) <= set(equation.indices)]
-    name = Tensor(f"G{equation.tensor.symbol}", gradient.extents, name=f"{gradient.name} scaled")
+    symbol = f"G{equation.tensor.symbol}" + (f"_{number}" if number > 1 else "")
+    name = Tensor(symbol, gradient.extents, name=f"{gradient.name} scaled ({number})")
     name.definition.append(Equation(name, equation.at, simplify(Mul(tuple(own)))))
     return (name.definition[0].left, *(f for f in factors if f not in own))
 
@@ -253,12 +263,17 @@ class _Rule:
         """A node's value by name, where the equation gives it one."""
         return self.equation.left if node is self.equation.value else node
 
+    def matters(self, node: Expression) -> bool:
+        """Whether the node reads a tensor to which a gradient must flow."""
+        return any(read.tensor in self.needed and read.tensor.differentiable for read in accesses(node))
+
     def push(self, node: Expression, gradient: tuple[Expression, ...], bound: tuple[Index, ...]) -> None:
+        if not self.matters(node):
+            return
         match node:
-            case Access(tensor):
-                if tensor in self.needed and tensor.differentiable:
-                    self.reads.append((node, gradient, bound))
-            case Const() | Position() | Bracket():
+            case Access():
+                self.reads.append((node, gradient, bound))
+            case Bracket():
                 pass
             case Add(terms):
                 for term in terms:
@@ -270,6 +285,11 @@ class _Rule:
                 self.push(numerator, (*gradient, Const(1) / denominator), bound)
                 self.push(denominator, (Const(-1), *gradient, self.value_of(node) / denominator), bound)
             case Pow(base, exponent):
+                if self.matters(exponent):
+                    raise NotationError(
+                        f"{self.equation.tensor.name}: no rule to differentiate {node} by its exponent; "
+                        "write it as exp(exponent * log(base))"
+                    )
                 lower = base if exponent == Const(2) else Pow(base, _less_one(exponent))
                 self.push(base, (exponent, *gradient, lower), bound)
             case Call(function, args):

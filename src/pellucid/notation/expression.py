@@ -256,25 +256,41 @@ def transform(node: Expression, rule: Callable[[Expression], Expression]) -> Exp
 
 
 def substitute(node: Expression, values: Mapping[Index, AffineLike]) -> Expression:
-    """Replace indices by affine expressions; bound indices may be renamed, but only to other indices."""
+    """Replace indices by affine expressions.
+
+    Bound indices may be renamed, but only to other indices. One whose name comes in from outside gives way, so
+    that it does not capture what is put under its sum.
+    """
     table = {index: Affine.of(value) for index, value in values.items()}
+    coming = {index.name for affine in table.values() for index in affine.indices}
+    return _replaced(node, table, coming) if table else node
 
-    def rule(node: Expression) -> Expression:
-        if isinstance(node, Access):
-            return Access(node.tensor, tuple(a.substitute(table) for a in node.at), node.outside)
-        if isinstance(node, Position):
-            return Position(node.affine.substitute(table))
-        if isinstance(node, Reduce) and any(i in table for i in node.indices):
-            renamed = []
-            for index in node.indices:
-                single = table[index].single if index in table else index
-                if single is None:
-                    raise NotationError(f"index {index} is bound by a {node.kind} and cannot become {table[index]}")
-                renamed.append(single)
-            return Reduce(node.kind, tuple(renamed), node.body, node.ties)
-        return node
 
-    return transform(node, rule) if table else node
+def _replaced(node: Expression, table: Mapping[Index, Affine], coming: set[str]) -> Expression:
+    if isinstance(node, Access):
+        return Access(node.tensor, tuple(a.substitute(table) for a in node.at), node.outside)
+    if isinstance(node, Position):
+        return Position(node.affine.substitute(table))
+    if isinstance(node, Reduce):
+        away = {i: Affine.of(_other_name(i, node, coming)) for i in node.indices if i not in table and i.name in coming}
+        table = {**table, **away}
+        renamed = []
+        for index in node.indices:
+            single = table[index].single if index in table else index
+            if single is None:
+                raise NotationError(f"index {index.name} is bound by {node.kind} and cannot become {table[index]}")
+            renamed.append(single)
+        return Reduce(node.kind, tuple(renamed), _replaced(node.body, table, coming), node.ties)
+    children = tuple(_replaced(child, table, coming) for child in node.children)
+    return node.rebuild(children) if children else node
+
+
+def _other_name(index: Index, node: Expression, coming: set[str]) -> Index:
+    used = coming | {i.name for i in (*bound_indices(node), *free_indices(node))}
+    name = index.name
+    while name in used:
+        name += "'"
+    return Index(name, index.extent)
 
 
 def bound_indices(node: Expression) -> tuple[Index, ...]:

@@ -77,12 +77,18 @@ class Affine:
         return Affine(tuple((i, c) for i, c in total.items() if c), constant)
 
     def __add__(self, other: AffineLike) -> Affine:
+        if not isinstance(other, _SUMMANDS):
+            return NotImplemented  # what is added may know how to take an index as a number
         other = Affine.of(other)
         return Affine.combine(self.terms + other.terms, self.constant + other.constant)
 
     __radd__ = __add__
 
     def __mul__(self, factor: int) -> Affine:
+        if isinstance(factor, Affine | Index | float):
+            raise NotationError(f"{self} can be multiplied by whole numbers only, not by {factor}")
+        if not isinstance(factor, int):
+            return NotImplemented  # as above
         return Affine.combine(((i, c * factor) for i, c in self.terms), self.constant * factor)
 
     __rmul__ = __mul__
@@ -91,6 +97,8 @@ class Affine:
         return self * -1
 
     def __sub__(self, other: AffineLike) -> Affine:
+        if not isinstance(other, _SUMMANDS):
+            return NotImplemented  # as above
         return self + Affine.of(other) * -1
 
     def __rsub__(self, other: AffineLike) -> Affine:
@@ -147,6 +155,8 @@ class Affine:
 
 
 AffineLike = Affine | Index | int
+_SUMMANDS = (Affine, Index, int, float, str)
+"""What is added here, or refused here; anything else may know by itself how to add an index."""
 
 
 def indices(names: str) -> tuple[Index, ...]:

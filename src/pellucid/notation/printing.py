@@ -23,7 +23,8 @@ from pellucid.notation.functions import FUNCTIONS
 from pellucid.notation.index import Affine
 from pellucid.notation.tensor import Tensor
 
-SUM, PRODUCT, POWER, ATOM = range(4)
+SUM, MAXIMUM, PRODUCT, POWER, ATOM = range(5)
+"""How strongly an expression holds together. A maximum is weaker than a product: its body may be one."""
 
 
 def number(value: Number) -> str:
@@ -65,7 +66,7 @@ def _split_sign(node: Expression) -> tuple[bool, Expression]:
 def _text(node: Expression) -> tuple[str, int]:
     negative, positive = _split_sign(node)
     if negative:
-        return f"-{_wrap(positive, PRODUCT)}", SUM
+        return f"-{_wrap(positive, MAXIMUM)}", SUM
     match node:
         case Const(value):
             return number(value), PRODUCT if isinstance(value, Fraction) else ATOM
@@ -77,7 +78,7 @@ def _text(node: Expression) -> tuple[str, int]:
             parts = [_wrap(terms[0], SUM)]
             for term in terms[1:]:
                 minus, rest = _split_sign(term)
-                parts.append(f" - {_wrap(rest, PRODUCT)}" if minus else f" + {_wrap(rest, PRODUCT)}")
+                parts.append(f" - {_wrap(rest, MAXIMUM)}" if minus else f" + {_wrap(rest, MAXIMUM)}")
             return "".join(parts), SUM
         case Mul(factors):
             return " * ".join(_wrap(f, PRODUCT if k == 0 else POWER) for k, f in enumerate(factors)), PRODUCT
@@ -91,7 +92,7 @@ def _text(node: Expression) -> tuple[str, int]:
             return f"[{text(left)} {relation} {text(right)}]", ATOM
         case Reduce(kind, over, body):
             names = ",".join(i.name for i in over)
-            return f"{kind}({names}) {_wrap(body, PRODUCT)}", PRODUCT if kind == "sum" else ATOM
+            return f"{kind}({names}) {_wrap(body, PRODUCT)}", PRODUCT if kind == "sum" else MAXIMUM
     raise TypeError(f"cannot print {type(node).__name__}")
 
 
@@ -118,6 +119,11 @@ def _latex_affine(affine: Affine) -> str:
     return str(affine).replace("*", "")
 
 
+def _latex_number(value: Number) -> str:
+    digits, _, exponent = number(value).partition("e")
+    return rf"{digits} \cdot 10^{{{int(exponent)}}}" if exponent else digits
+
+
 def _latex_wrap(node: Expression, level: int) -> str:
     written, strength = _latex(node)
     return written if strength >= level else rf"\left({written}\right)"
@@ -134,41 +140,43 @@ _RELATIONS = {"==": "=", "!=": r"\neq", "<=": r"\leq", ">=": r"\geq", "<": "<", 
 def _latex(node: Expression) -> tuple[str, int]:
     negative, positive = _split_sign(node)
     if negative:
-        return f"-{_latex_wrap(positive, PRODUCT)}", SUM
+        return f"-{_latex_wrap(positive, MAXIMUM)}", SUM
     match node:
         case Const(value):
             if isinstance(value, Fraction) and value.denominator != 1:
-                return rf"\tfrac{{{value.numerator}}}{{{value.denominator}}}", ATOM
-            return number(value), ATOM
+                return rf"\tfrac{{{value.numerator}}}{{{value.denominator}}}", POWER
+            return _latex_number(value), ATOM
         case Position(affine):
             return _latex_affine(affine), ATOM if affine.single or not affine.terms else SUM
         case Access(tensor, at):
             subscript = ",".join(map(_latex_affine, at))
             symbol = latex_symbol(tensor)
             if not at:
-                return symbol, ATOM
+                return symbol, POWER if symbol.startswith(r"\frac") else ATOM
             if symbol.startswith(r"\frac"):
-                return symbol[:-1] + f"_{{{subscript}}}" + "}", ATOM
+                return symbol[:-1] + f"_{{{subscript}}}" + "}", POWER
             return f"{symbol}_{{{subscript}}}", ATOM
         case Add(terms):
             parts = [_latex_wrap(terms[0], SUM)]
             for term in terms[1:]:
                 minus, rest = _split_sign(term)
-                parts.append(f" {'-' if minus else '+'} {_latex_wrap(rest, PRODUCT)}")
+                parts.append(f" {'-' if minus else '+'} {_latex_wrap(rest, MAXIMUM)}")
             return "".join(parts), SUM
         case Mul(factors):
             return r" \, ".join(_latex_wrap(f, PRODUCT if k == 0 else POWER) for k, f in enumerate(factors)), PRODUCT
         case Div(numerator, denominator):
-            return rf"\frac{{{latex(numerator)}}}{{{latex(denominator)}}}", ATOM
+            return rf"\frac{{{latex(numerator)}}}{{{latex(denominator)}}}", POWER
         case Pow(base, exponent):
             return f"{_latex_wrap(base, ATOM)}^{{{latex(exponent)}}}", POWER
         case Call(function, args):
             inner = ", ".join(latex(a) for a in args)
+            if function == "sqrt":
+                return rf"\sqrt{{{inner}}}", ATOM
             return rf"{FUNCTIONS[function].latex}\left({inner}\right)", ATOM
         case Bracket(left, relation, right):
             return rf"\left[{latex(left)} {_RELATIONS[relation]} {latex(right)}\right]", ATOM
         case Reduce(kind, over, body):
             names = ",".join(i.name for i in over)
             operator = {"sum": r"\sum", "max": r"\max", "argmax": r"\operatorname*{arg\,max}"}[kind]
-            return rf"{operator}_{{{names}}} {_latex_wrap(body, PRODUCT)}", PRODUCT
+            return rf"{operator}_{{{names}}} {_latex_wrap(body, PRODUCT)}", PRODUCT if kind == "sum" else MAXIMUM
     raise TypeError(f"cannot typeset {type(node).__name__}")

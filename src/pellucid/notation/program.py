@@ -27,7 +27,12 @@ class Program:
         """The equations that the outputs and updates need, each tensor's definition after those it reads."""
         outputs, updates = tuple(outputs), tuple(updates)
         ordered = order([*outputs, *(new for _, new in updates)])
-        return Program(tuple(e for t in ordered for e in t.definition), outputs, updates)
+        program = Program(tuple(e for t in ordered for e in t.definition), outputs, updates)
+        named: dict[str, Tensor] = {}
+        for tensor in program.tensors:
+            if named.setdefault(tensor.name, tensor) is not tensor:
+                raise NotationError(f"two tensors of the program are named {tensor.name!r}; give each a name of its own")
+        return program
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:

@@ -66,7 +66,7 @@ class Definitions:
     def of(equations: Iterable[Equation]) -> Definitions:
         found = Definitions()
         for equation in equations:
-            if any(affine.single is None for affine in equation.at):
+            if any(affine.single is None for affine in equation.at) or not equation.covers:
                 continue
             match equation.value:
                 case Div(Access() as numerator, Access()) if numerator.at == equation.at:
@@ -87,14 +87,14 @@ class Definitions:
                 table = dict(zip(equation.indices, base.at, strict=True))
                 under = substitute(bottom, table)
                 count = min(exponent, -dict(monomial.powers).get(under, 0))
-                if count > 0:
-                    name = Access(equation.tensor, base.at)
+                name = Access(equation.tensor, base.at)
+                if count > 0 and (equation.tensor.extents == top.tensor.extents or _inside(name)):
                     monomial = monomial.times(Monomial(1, ((name, count), (base, -count), (under, count))))
         return monomial
 
     def name_sum(self, over: tuple[Index, ...], body: Expression) -> Expression | None:
         """The sum of a tensor whose sum has a name, or is 1."""
-        if not isinstance(body, Access) or len(over) != 1:
+        if not isinstance(body, Access) or len(over) != 1 or not _inside(body):
             return None
         if body.tensor.simplex and body.at[-1].single == over[0] and over[0].size == body.tensor.extents[-1]:
             return Const(1)
@@ -110,9 +110,16 @@ class Definitions:
             inner = equation.value.body
             if inner.tensor is body.tensor:
                 table = {a.single: b for a, b in zip(inner.at, body.at, strict=True) if a.single is not None}
-                if tuple(table.get(i, Affine()).single for i in equation.value.indices) == over:
+                named = tuple(table.get(i, Affine()).single for i in equation.value.indices)
+                if named == over and [i.size for i in over] == [i.size for i in equation.value.indices]:
                     return Access(equation.tensor, tuple(a.substitute(table) for a in equation.at))
         return None
+
+
+def _inside(access: Access) -> bool:
+    """Whether an access stays inside its tensor."""
+    bounds = [affine.bounds for affine in access.at]
+    return all(low >= 0 and high < extent for (low, high), extent in zip(bounds, access.tensor.extents, strict=True))
 
 
 NOTHING = Definitions()
@@ -155,8 +162,10 @@ def _sum_of(node: Expression, known: Definitions, *, expand: bool) -> list[Monom
             return _gather([known.name_quotients(m) for m in product])
         case Div(numerator, denominator):
             top = _factor(numerator, known, expand=expand)
-            bottom = _invert(_factor(denominator, known, expand=False))
-            return _gather([known.name_quotients(m) for m in _times(top, bottom)])
+            under = _factor(denominator, known, expand=False)
+            if not _single(under).coefficient:
+                return [Monomial(1, ((Div(simplify(numerator, known), Const(0)), 1),))]
+            return _gather([known.name_quotients(m) for m in _times(top, _invert(under))])
         case Pow(base, Const(int() as exponent)) if exponent > 0:
             inner = _factor(base, known, expand=False)
             return [collect(m.coefficient**exponent, ((b, e * exponent) for b, e in m.powers)) for m in inner]
@@ -266,7 +275,7 @@ def _inner_sum(over: tuple[Index, ...], body: Expression, known: Definitions) ->
 def _one_hot(over: tuple[Index, ...], body: Expression) -> Expression | None:
     """`sum(k) [k == label]` is 1: a label names one of the classes."""
     match body:
-        case Bracket(Position(affine), "==", Access() as label):
+        case Bracket(Position(affine), "==", Access() as label) if label.tensor.kind == "int":
             if affine.single is not None and (affine.single,) == over and over[0] not in free_indices(label):
                 return Const(1)
     return None

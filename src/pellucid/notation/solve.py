@@ -98,15 +98,22 @@ def _solve_dimension(
     free = [(i, c) for i, c in affine.terms if i not in fixed]
     size = access.tensor.extents[dimension]
     if not free:
-        # Determined by the other dimensions, but it may leave the tensor: only what lies inside counts.
-        yield affine, Solution((), solution.values, (*solution.guards, (affine, size)))
+        # Determined by the other dimensions, but it may leave the tensor: an index of its own, and a bracket, which
+        # holds where the two agree.
+        target = Affine.of(Index(name, size))
+        yield target, Solution((), solution.values, (*solution.guards, (target - affine, 1)))
         return
     rank = {i: k for k, i in enumerate(outputs)}
     chosen, step = min(free, key=lambda term: (term[0] not in rank, abs(term[1]) != 1, rank.get(term[0], 0)))
+    if abs(step) != 1 and not _has_phases(affine, chosen, step, free):
+        # No phases, but any index with coefficient 1 can be eliminated, at the price of a bracket.
+        chosen, step = next(((i, c) for i, c in free if abs(c) == 1), (chosen, step))
     if abs(step) == 1:
         yield _eliminate(affine, chosen, step, Index(name, size), solution)
+    elif _has_phases(affine, chosen, step, free):
+        yield from _phases(affine, chosen, step, free, name, size, solution)
     else:
-        yield from _phases(access, affine, chosen, step, free, name, size, solution)
+        raise NotationError(f"cannot derive the gradient through {access}: {affine} has too many strided indices")
 
 
 def _eliminate(affine: Affine, chosen: Index, step: int, target: Index, solution: Solution) -> tuple[Affine, Solution]:
@@ -122,8 +129,12 @@ def _extend(solution: Solution, chosen: Index, value: Affine) -> Solution:
     return Solution((), {**values, chosen: value}, (*guards, (value, chosen.size)))
 
 
+def _has_phases(affine: Affine, chosen: Index, stride: int, free: list[tuple[Index, int]]) -> bool:
+    """Whether an access is `stride * chosen`, plus at most one other index, plus a number."""
+    return stride > 0 and len(free) <= 2 and len(free) == len(affine.terms)
+
+
 def _phases(
-    access: Access,
     affine: Affine,
     chosen: Index,
     stride: int,
@@ -133,8 +144,6 @@ def _phases(
     solution: Solution,
 ) -> Iterator[tuple[Affine, Solution]]:
     others = [(i, c) for i, c in free if i != chosen]
-    if stride < 0 or len(others) > 1 or any(i != chosen and (i, c) not in others for i, c in affine.terms):
-        raise NotationError(f"cannot derive the gradient through {access}: {affine} has too many strided indices")
     tap, dilation = others[0] if others else (None, 0)
     common = math.gcd(dilation, stride)
     period = stride // common
@@ -175,6 +184,9 @@ def guard(solution: Solution, factors: Iterable[Expression], *, trusting: bool) 
     for affine, extent in solution.guards:
         low, high = affine.bounds
         if trusting and (affine, extent) in safe:
+            continue
+        if extent == 1 and (low < 0 or high > 0):
+            needed.append(bracket(affine, "==", 0))
             continue
         if low < 0:
             needed.append(bracket(affine, ">=", 0))

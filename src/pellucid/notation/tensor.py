@@ -66,6 +66,9 @@ class Tensor:
         if self.shape is None:
             self.shape = tuple(affine.bounds[1] + 1 for affine in equation.at)
         equation.check_writes(self.shape)
+        for earlier in self.definition:
+            if earlier.covers or equation.covers:
+                raise NotationError(f"{self.name} is defined twice: {earlier}, and {equation}")
         self.definition.append(equation)
 
     def _address(self, at: AffineLike | tuple[AffineLike, ...]) -> tuple[Affine, ...]:

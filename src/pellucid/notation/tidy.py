@@ -27,9 +27,9 @@ def tidy(wanted: list[Tensor], derived: list[Tensor], definitions: Definitions) 
     changed = True
     while changed:
         changed = False
-        equations = {t: t.definition for t in order(wanted) if t in derived or t in movable}
+        equations = order(wanted)
         for tensor in equations:
-            if tensor in movable and _write_in(tensor, list(equations), definitions):
+            if tensor in movable and _write_in(tensor, equations, definitions):
                 changed = True
                 break
 

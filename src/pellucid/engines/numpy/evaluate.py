@@ -209,19 +209,20 @@ class Evaluator:
             elif node.kind == "max":
                 np.maximum(best, value, out=best)
             else:
-                wins = (value > best) | np.isnan(value)
+                wins = (value > best) | (np.isnan(value) & ~np.isnan(best))
                 where[wins] = place
                 best = np.where(wins, value, best)
         assert best is not None
         return Block(axes, where if node.kind == "argmax" else best)
 
 
-
-
 def split(node: Expression) -> tuple[list[Expression], list[Expression]]:
-    """The brackets and the other factors of a product, nested products included; at least the factor 1."""
+    """The brackets and the other factors of a product, nested products and numerators included; at least the factor 1."""
     if isinstance(node, Bracket):
         return [node], [Const(1)]
+    if isinstance(node, Div):
+        conditions, factors = split(node.numerator)
+        return (conditions, [Div(_together(factors), node.denominator)]) if conditions else ([], [node])
     if not isinstance(node, Mul):
         return [], [node]
     brackets: list[Expression] = []
@@ -234,3 +235,7 @@ def split(node: Expression) -> tuple[list[Expression], list[Expression]]:
             brackets += inner[0]
             numbers += inner[1]
     return brackets, numbers or [Const(1)]
+
+
+def _together(factors: list[Expression]) -> Expression:
+    return factors[0] if len(factors) == 1 else Mul(tuple(factors))

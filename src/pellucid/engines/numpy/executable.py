@@ -12,7 +12,7 @@ from pellucid.engines.numpy.block import strided
 from pellucid.engines.numpy.evaluate import Evaluator
 from pellucid.errors import NotationError, UsageError
 from pellucid.notation.equation import Equation
-from pellucid.notation.expression import accesses
+from pellucid.notation.expression import Access, Call, accesses
 from pellucid.notation.program import Program
 from pellucid.notation.tensor import Tensor
 
@@ -35,8 +35,10 @@ class NumpyExecutable:
                 for name in self._last_use.get(number, ()):
                     del values[name]
         outputs = {t.name: np.array(values[t.name]) for t in self.program.outputs}
-        for old, new in self.program.updates:
-            np.copyto(arrays[old.name], values[new.name])
+        # All successors first: one may be another's present value, under a view.
+        successors = [np.array(values[new.name]) if _is_view(new) else values[new.name] for _, new in self.program.updates]
+        for (old, _), successor in zip(self.program.updates, successors, strict=True):
+            np.copyto(arrays[old.name], successor)
         return outputs
 
     def close(self) -> None:
@@ -62,6 +64,11 @@ class NumpyExecutable:
             values[tensor.name] = np.zeros(tensor.extents, dtype)
         part = strided(values[tensor.name], list(equation.at))
         part.spread(equation.indices)[...] = value
+
+
+def _is_view(tensor: Tensor) -> bool:
+    """Whether a tensor may share its memory with what it was computed from."""
+    return not tensor.definition or any(isinstance(e.value, Access | Call) for e in tensor.definition)
 
 
 def _last_use(program: Program) -> dict[int, list[str]]:
