@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,33 @@ import pytest
 # Oracles, the case table and helpers are imported as `tests.…` from every folder.
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-ENGINES = ["numpy"]
+ENGINES = {"numpy": ("float32", "float64"), "native": ("float32",)}
+"""The engines that every test of values runs on, and the precisions each of them computes in."""
 
 
-@pytest.fixture(params=ENGINES)
-def engine(request: pytest.FixtureRequest) -> str:
-    """Every engine in turn."""
-    return str(request.param)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that asks for an `engine` on all of them; with each of its `dtype`s if asked for.
+
+    `double_engine` stands for the engines that compute in double precision.
+    """
+    asked = set(metafunc.fixturenames)
+    if {"engine", "dtype"} <= asked:
+        both = [(engine, dtype) for engine, dtypes in ENGINES.items() for dtype in dtypes]
+        metafunc.parametrize(("engine", "dtype"), both, ids=["-".join(names) for names in both])
+    elif "engine" in asked:
+        metafunc.parametrize("engine", list(ENGINES))
+    if "double_engine" in asked:
+        metafunc.parametrize(
+            "double_engine", [name for name, dtypes in ENGINES.items() if "float64" in dtypes]
+        )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Compiled code is kept for this run only: what an earlier version compiled must not be tested."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture

@@ -21,7 +21,6 @@ ALL = {
     "log_softmax": pc.layers.LogSoftmax,
 }
 every_activation = pytest.mark.parametrize("kind", ALL)
-precisions = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 
 def apply(
@@ -33,7 +32,6 @@ def apply(
     return y[0].tolist(), dx[0].tolist()
 
 
-@precisions
 def test_slope_at_zero(engine: str, dtype: str) -> None:
     """The field's convention: ReLU's slope at 0 is 0, leaky ReLU's is the negative side's."""
     assert apply(pc.layers.ReLU(), [-1.0, 0.0, 2.0], engine=engine, dtype=dtype)[1] == [0, 0, 1]
@@ -41,7 +39,6 @@ def test_slope_at_zero(engine: str, dtype: str) -> None:
     assert leaky == ([-0.25, 0, 2], [0.25, 0.25, 1])
 
 
-@precisions
 def test_large_inputs_saturate_without_overflow(engine: str, dtype: str) -> None:
     row = [-1e4, -100.0, 100.0, 1e4]
     y, dx = apply(pc.layers.Sigmoid(), row, engine=engine, dtype=dtype)
@@ -51,7 +48,6 @@ def test_large_inputs_saturate_without_overflow(engine: str, dtype: str) -> None
     assert (y, dx) == ([-1, -1, 1, 1], [0, 0, 0, 0])
 
 
-@precisions
 def test_softmax_of_large_inputs(engine: str, dtype: str) -> None:
     """Only differences matter: neither 1e4 nor -1e4 may overflow or give 0/0."""
     for shift in (-1e4, 0.0, 1e4):
@@ -61,7 +57,6 @@ def test_softmax_of_large_inputs(engine: str, dtype: str) -> None:
         np.testing.assert_allclose(y, np.array([0, 0, 8]) - np.log(2 + np.exp(8)), rtol=1e-5, atol=1e-6)
 
 
-@precisions
 def test_logarithm_of_a_vanishing_probability(engine: str, dtype: str) -> None:
     """exp(-1000) is 0 in every precision; its logarithm is still -1000."""
     y, dx = apply(pc.layers.LogSoftmax(), [0.0, -1000.0], engine=engine, dtype=dtype)

@@ -27,8 +27,8 @@ exact_cases = pytest.mark.parametrize("case", [c for c in CASES if is_exact(c)],
 
 
 @every_case
-def test_double_precision_agrees_with_plain_loops(case: Case, engine: str, repro: str) -> None:
-    actual = run(build(case), real_inputs(case), engine=engine, dtype="float64")
+def test_double_precision_agrees_with_plain_loops(case: Case, double_engine: str, repro: str) -> None:
+    actual = run(build(case), real_inputs(case), engine=double_engine, dtype="float64")
     assert_results_close(actual, real_answer(case), rtol=1e-10, atol=1e-13, repro=repro)
 
 
@@ -48,15 +48,15 @@ def test_whole_numbers_give_exactly_what_plain_loops_give(case: Case, engine: st
 
 
 @every_case
-def test_gradients_agree_with_central_differences(case: Case, engine: str, repro: str) -> None:
+def test_gradients_agree_with_central_differences(case: Case, double_engine: str, repro: str) -> None:
     layer, given = build(case), real_inputs(case)
 
     def objective(point: Point) -> float:
         parameters = {name: point[name] for name in given.parameters}
-        moved = run(layer, Inputs(point["x"], parameters, given.dy), engine=engine, dtype="float64")
+        moved = run(layer, Inputs(point["x"], parameters, given.dy), engine=double_engine, dtype="float64")
         return float(np.sum(moved.y * given.dy))
 
-    derived = run(layer, given, engine=engine, dtype="float64")
+    derived = run(layer, given, engine=double_engine, dtype="float64")
     check_gradient(
         objective,
         {"x": given.x, **given.parameters},

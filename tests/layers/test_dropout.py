@@ -41,7 +41,6 @@ def test_what_is_kept_is_scaled_and_the_rate_is_right(p: float, engine: str) -> 
     assert abs(kept.mean() - (1 - p)) < 4 * deviation
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_gradient_passes_where_the_value_passed(
     dtype: str, engine: str, generator: np.random.Generator, repro: str
 ) -> None:

@@ -26,9 +26,9 @@ def test_layers_agree(case: Case, engine: str, repro: str) -> None:
 
 
 @every_case
-def test_layers_agree_in_double_precision(case: Case, engine: str, repro: str) -> None:
+def test_layers_agree_in_double_precision(case: Case, double_engine: str, repro: str) -> None:
     given = real_inputs(case)
-    actual = run(build(case), given, engine=engine, dtype="float64")
+    actual = run(build(case), given, engine=double_engine, dtype="float64")
     expected = answer_of_torch(case, given, torch.float64)
     assert_results_close(actual, expected, rtol=1e-10, atol=1e-13, repro=repro)
 

@@ -172,7 +172,7 @@ def torch_step(twin: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, lab
 
 
 @pytest.mark.parametrize("case", OPTIMIZER_CASES, ids=lambda case: case.id)
-def test_optimizers_agree(case: OptimizerCase, engine: str, repro: str) -> None:
+def test_optimizers_agree(case: OptimizerCase, double_engine: str, repro: str) -> None:
     """Five steps in double precision, so that nothing but the rule can differ."""
     model, twin = twins("notes-cnn")
     twin = twin.double()
@@ -183,7 +183,7 @@ def test_optimizers_agree(case: OptimizerCase, engine: str, repro: str) -> None:
         input_shape=model.input_shape,
         loss="cross_entropy",
         optimizer=pc.optim.get(case.kind, **case.options),
-        engine=engine,
+        engine=double_engine,
         dtype="float64",
     )
     options = {"lr": 1e-3, **case.options}
