@@ -62,6 +62,14 @@ class Writer:
         kind = _shaped(FLOAT, value)
         return self.build.uitofp(value, kind) if element == I1 else self.build.sitofp(value, kind)
 
+    def as_word(self, value: ir.Value) -> ir.Value:
+        """A value as i32: brackets are 1 or 0, fractions of numbers are cut off."""
+        element = _element(value)
+        if element == I32:
+            return value
+        kind = _shaped(I32, value)
+        return self.build.zext(value, kind) if element == I1 else self.build.fptosi(value, kind)
+
     def value(self, node: Expression) -> ir.Value:
         match node:
             case Const(number):
@@ -117,12 +125,8 @@ class Writer:
 
     def product(self, node: Expression) -> ir.Value:
         """A product or quotient, strongly zero where a bracket in it is false."""
-        denominator = node.denominator if isinstance(node, Div) else None
-        brackets, numbers = split(node.numerator if isinstance(node, Div) else node)
-        value = reduce(self.multiply, [self.float(n) for n in numbers]) if numbers else None
-        if denominator is not None:
-            top, bottom = self.together([value or ir.Constant(FLOAT, 1.0), self.float(denominator)])
-            value = self.build.fdiv(top, bottom)
+        brackets, numbers = split(node)
+        value = reduce(self.multiply, [self.factor(n) for n in numbers]) if numbers else None
         if not brackets:
             assert value is not None
             return value
@@ -132,6 +136,12 @@ class Writer:
             return self.as_float(holds)
         holds, value = self.together([holds, value])
         return self.build.select(holds, value, self.mathematics.like(value, 0.0))
+
+    def factor(self, node: Expression) -> ir.Value:
+        """A factor of a product, without brackets of its own."""
+        if not isinstance(node, Div):
+            return self.float(node)
+        return self.build.fdiv(*self.together([self.float(node.numerator), self.float(node.denominator)]))
 
     def multiply(self, left: ir.Value, right: ir.Value) -> ir.Value:
         left, right = self.together([left, right])
@@ -170,13 +180,20 @@ class Writer:
 
 
 def split(node: Expression) -> tuple[list[Expression], list[Expression]]:
-    """The brackets and the other factors of a product, nested products included."""
+    """The brackets and the other factors of a product, nested products and numerators included."""
     if isinstance(node, Bracket):
         return [node], []
+    if isinstance(node, Div):
+        brackets, numbers = split(node.numerator)
+        return brackets, [Div(_together(numbers), node.denominator)]
     if not isinstance(node, Mul):
         return [], [node]
     parts = [split(factor) for factor in node.factors]
     return [b for brackets, _ in parts for b in brackets], [n for _, numbers in parts for n in numbers]
+
+
+def _together(factors: list[Expression]) -> Expression:
+    return Mul(tuple(factors)) if len(factors) > 1 else (factors or [Const(1)])[0]
 
 
 def _element(value: ir.Value) -> ir.Type:

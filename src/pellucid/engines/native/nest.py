@@ -16,7 +16,7 @@ from functools import cached_property
 from llvmlite import ir
 
 from pellucid.engines.native.cpu import Target
-from pellucid.engines.native.emit import FLOAT, I1, I32, I64, POINTER, Emitter, Number, integer, mask
+from pellucid.engines.native.emit import FLOAT, I32, I64, POINTER, Emitter, Number, integer, mask
 from pellucid.engines.native.expression import Writer
 from pellucid.engines.native.memory import Buffer
 from pellucid.notation import Affine, Equation, Index, Tensor
@@ -26,8 +26,6 @@ from pellucid.notation.expression import (
     Position,
     Reduce,
     accesses,
-    free_indices,
-    substitute,
 )
 from pellucid.notation.index import box
 
@@ -245,8 +243,7 @@ class _Emission:
         for equation in self.nest.equations:
             writer = Writer(self.emitter, _NestReader(self, spot))
             value = writer.value(equation.value)
-            if equation.tensor.kind == "float":
-                value = writer.as_float(value)
+            value = writer.as_float(value) if equation.tensor.kind == "float" else writer.as_word(value)
             if spot.lane is not None:
                 value = writer.spread(value, self.emitter.target.lanes)
             self.known[equation.left] = value
@@ -467,7 +464,7 @@ class _Maximum(_Fold):
 
 
 class _Argument(_Fold):
-    """The place of the first maximum; a later not-a-number wins, as in the reference."""
+    """The place of the first maximum; of the first not-a-number if there is one, as in the reference."""
 
     start = -math.inf
 
@@ -481,7 +478,8 @@ class _Argument(_Fold):
     def add(self, value: ir.Value, place: Number, active: int | None) -> None:
         build = self.emitter.builder
         have = build.load(self.slot, typ=self.kind)
-        wins = build.or_(build.fcmp_ordered(">", value, have), build.fcmp_unordered("uno", value, value))
+        first = build.and_(build.fcmp_unordered("uno", value, value), build.fcmp_ordered("ord", have, have))
+        wins = build.or_(build.fcmp_ordered(">", value, have), first)
         number = build.trunc(integer(place), I32)
         if self.width is not None:
             number = self.emitter.splat(number, self.width)
@@ -516,9 +514,5 @@ def _steps(emitter: Emitter, index: Index, lane: Index | None) -> Iterable[tuple
 
 def _as_float_bits(emitter: Emitter, value: ir.Value) -> ir.Value:
     if isinstance(value.type, ir.VectorType):
-        if value.type.element == I1:
-            value = emitter.builder.zext(value, ir.VectorType(I32, value.type.count))
         return emitter.builder.bitcast(value, ir.VectorType(FLOAT, value.type.count))
-    if value.type == I1:
-        value = emitter.builder.zext(value, I32)
     return emitter.builder.bitcast(value, FLOAT)
