@@ -103,10 +103,7 @@ class ChannelLayout:
         block, inner = Index(lane.name.upper(), lane.size // width), Index(lane.name, width)
         place = permuted(found.at, order)
         replacement = Access(self._pack(found.tensor, order, width), (Affine.of(block), *place[:-1], Affine.of(inner)))
-        split = {lane: block * width + inner}
-        value = _replaced(equation, found, replacement).value
-        at = tuple(a.substitute(split) for a in equation.at)
-        return Equation(equation.tensor, at, _substituted(value, split, replacement))
+        return self._split(_replaced(equation, found, replacement), lane, block * width + inner, replacement)
 
     def _pack(self, tensor: Tensor, order: tuple[int, ...], width: int) -> Tensor:
         key = (tensor, order, width)
@@ -136,10 +133,42 @@ class ChannelLayout:
             tuple(equation.tensor.extents[d] for d in order),
             name=f"{equation.tensor.name} by channels",
         )
-        inner.definition = [Equation(inner, permuted(equation.at, order), equation.value)]
+        inner.definition = [self._in_blocks(Equation(inner, permuted(equation.at, order), equation.value))]
         every = _every(equation.tensor)
-        copy = Equation(equation.tensor, every, Access(inner, permuted(every, order)))
-        equation.tensor.definition.append(copy)
+        equation.tensor.definition.append(Equation(equation.tensor, every, Access(inner, permuted(every, order))))
+
+    def _in_blocks(self, equation: Equation) -> Equation:
+        """Read the factor that runs over lanes from blocks of channels, each block's pixels next to each other.
+
+        Pixels that lie a power of two apart would meet in the same few sets of the first cache.
+        """
+        lane, width = equation.at[-1].single, 2 * self.lanes
+        found = next((a for a in accesses(equation.value) if lane is not None and a.at[-1].single == lane), None)
+        if lane is None or found is None or lane.size % width or lane.size == width:
+            return equation
+        blocks = self._blocked(found.tensor, width)
+        block, inner = Index(lane.name.upper(), lane.size // width), Index(lane.name, width)
+        replacement = Access(blocks, (Affine.of(block), *found.at[:-1], Affine.of(inner)))
+        return self._split(_replaced(equation, found, replacement), lane, block * width + inner, replacement)
+
+    def _blocked(self, tensor: Tensor, width: int) -> Tensor:
+        """A copy of a tensor of images with blocks of `width` channels outermost."""
+        key = (tensor, NHWC, width)
+        if key not in self.packed:
+            *pixels, channels = tensor.extents
+            copy = Tensor(tensor.symbol, (channels // width, *pixels, width), name=f"{tensor.name} in blocks of {width}")
+            block, inner = Index("xb", channels // width), Index("xl", width)
+            at = tuple(Affine.of(Index(f"x{d}", extent)) for d, extent in enumerate(pixels))
+            source = Access(tensor, (*at, block * width + inner))
+            copy.definition = [Equation(copy, (Affine.of(block), *at, Affine.of(inner)), source)]
+            self.packed[key] = copy
+        return self.packed[key]
+
+    def _split(self, equation: Equation, lane: Index, place: Affine, written: Access) -> Equation:
+        """Put block and inner index in the lane's place, everywhere but in an access already written so."""
+        table = {lane: place}
+        at = tuple(a.substitute(table) for a in equation.at)
+        return Equation(equation.tensor, at, _substituted(equation.value, table, written))
 
 
 def _every(tensor: Tensor) -> tuple[Affine, ...]:
