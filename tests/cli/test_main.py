@@ -156,3 +156,8 @@ def test_a_full_or_closed_stdout() -> None:
     assert (full.returncode, full.stderr) == (5, "pellucid: error: No space left on device.\n")
     closed = subprocess.run(["bash", "-c", f"{command} >&-"], capture_output=True, text=True, timeout=60)
     assert (closed.returncode, closed.stderr) == (0, "")
+
+
+def test_a_warning_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    main.show_warning("the native engine cannot run here", UserWarning, "file.py", 3)
+    assert capsys.readouterr() == ("", "pellucid: warning: the native engine cannot run here\n")

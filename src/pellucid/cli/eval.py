@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from pellucid.cli.output import json_option, json_result, message, result, table
-from pellucid.cli.runs import Which, evaluation_loss, restore_data, which_option
+from pellucid.cli.runs import Which, engine_option, evaluation_loss, restore_data, which_option
 from pellucid.errors import CheckFailedError, DataError, UsageError
 
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {
@@ -67,7 +67,7 @@ class Requirement:
 )
 @which_option
 @click.option("--data-root", metavar="FOLDER", help="Where the data are now, if they have moved.")
-@click.option("--engine", default="native", show_default=True, help="Engine that computes.")
+@engine_option
 @json_option
 def command(
     run: str,
@@ -75,7 +75,7 @@ def command(
     requirements: tuple[str, ...],
     which: Which,
     data_root: str | None,
-    engine: str,
+    engine: str | None,
     as_json: bool,
 ) -> None:
     """Measure the model of a RUN folder on the images that its training kept apart.

@@ -9,8 +9,9 @@ import errno
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, TextIO, cast
 
 import click
 
@@ -116,6 +117,18 @@ def complain(message: str) -> None:
         print(f"pellucid: error: {message}", file=sys.stderr)
 
 
+def show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Print a warning as a sentence, without the place in the source that Python adds."""
+    print(f"pellucid: warning: {message}", file=sys.stderr)
+
+
 def usage_message(error: click.ClickException) -> str:
     """Click's complaint in our form, with the command whose help explains more."""
     message = error.format_message()
@@ -188,7 +201,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     def run() -> Any:
         context = pellucid.make_context("pellucid", list(sys.argv[1:] if arguments is None else arguments))
-        with context:
+        with context, warnings.catch_warnings():
+            warnings.showwarning = show_warning
             return pellucid.invoke(context)
 
     sys.exit(guarded(run))

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from pellucid.cli.output import json_option, json_result, message, result, table
-from pellucid.cli.runs import Which, prepare, which_option
+from pellucid.cli.runs import Which, engine_option, prepare, which_option
 from pellucid.errors import DataError
 
 BATCH = 64
@@ -26,10 +26,16 @@ BATCH = 64
     help="Unreadable images: exit with 3 after the others are done, or leave them out.",
 )
 @which_option
-@click.option("--engine", default="native", show_default=True, help="Engine that computes.")
+@engine_option
 @json_option
 def command(
-    run: str, paths: tuple[str, ...], top: int, bad_files: str, which: Which, engine: str, as_json: bool
+    run: str,
+    paths: tuple[str, ...],
+    top: int,
+    bad_files: str,
+    which: Which,
+    engine: str | None,
+    as_json: bool,
 ) -> None:
     """Classify image files, and the images in folders, with the model of a RUN folder.
 
@@ -77,7 +83,7 @@ def image_files(paths: tuple[str, ...]) -> list[Path]:
 
 
 def classify(
-    model: Any, batch: list[tuple[Path, Any]], classes: list[str], top: int, engine: str
+    model: Any, batch: list[tuple[Path, Any]], classes: list[str], top: int, engine: str | None
 ) -> list[dict[str, Any]]:
     """The most probable classes of each image, by the softmax of the model's outputs."""
     import numpy as np

@@ -19,6 +19,8 @@ which_option = click.option(
     help="Weights of the best or of the last epoch.",
 )
 
+engine_option = click.option("--engine", help="Engine that computes; native where it runs, unless named.")
+
 
 def restore_data(run: Any, root: str | None) -> Any:
     """The data a run was trained on, cut in the same way; DataError when they are no longer the same."""

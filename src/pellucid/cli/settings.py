@@ -55,7 +55,7 @@ SETTINGS = (
     Setting("training.checkpoint_every", "--checkpoint-every", str,
             "Also save within an epoch: after so many batches (500) or so much time (10min)."),
     Setting("run.out", "--out", str, "Run folder to write."),
-    Setting("run.engine", "--engine", str, "Engine that computes.", "native"),
+    Setting("run.engine", "--engine", str, "Engine that computes; native where it runs, unless named."),
     Setting("run.threads", "--threads", int, "Threads of the engine.", minimum=1),
 )  # fmt: skip
 

@@ -145,11 +145,14 @@ def build_model(config: Config, splits: Any) -> Any:
 
 def header(config: Config, model: Any, optimizer: Any) -> str:
     """What is about to be trained, in two lines."""
+    from pellucid import engines
+
+    engine = config["run.engine"] or engines.default()
     summary = model.summary()
     settings = ", ".join(f"{name} {value:g}" for name, value in optimizer.settings().items() if value)
     return (
         f"{config['model.name']}: {summary.parameters:,} parameters, "
         f"{summary.multiply_adds:,} multiply-adds ({summary.flops:,} operations) per image\n"
         f"{config['training.epochs']} epochs, batches of {config['training.batch_size']}, "
-        f"{optimizer.name} ({settings}), engine {config['run.engine']}, seed {config['training.seed']}"
+        f"{optimizer.name} ({settings}), engine {engine}, seed {config['training.seed']}"
     )
