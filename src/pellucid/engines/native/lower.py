@@ -105,7 +105,9 @@ def _chain(
         # Everything else it reads must be computed before the chain's first equation.
         if any(e.tensor in reads for k, e in enumerate(equations) if k > first and k not in done):
             continue
-        if any(isinstance(n, Reduce) for n in candidate.value.walk()) or (product and not chainable(candidate.value)):
+        if any(isinstance(n, Reduce) for n in candidate.value.walk()):
+            continue
+        if product and (candidate.tensor.kind != "float" or not chainable(candidate.value)):
             continue
         chain[number] = candidate
         inside.add(candidate.tensor)
@@ -169,7 +171,8 @@ def _readable(chain: list[Equation], product: Reduce, buffers: Mapping[Tensor, B
     inside = all(buffers[a.tensor].covers(a) for e in chain for a in accesses(e.value))
     factors = all(isinstance(f, Access) and f.outside == 0 for f in product.body.factors)
     rest = [e.value for e in chain[1:]]
-    return inside and factors and all(map(chainable, rest)) and _plain_around(chain[0], product)
+    floats = all(e.tensor.kind == "float" for e in chain)
+    return inside and factors and floats and all(map(chainable, rest)) and _plain_around(chain[0], product)
 
 
 def _plain_around(head: Equation, product: Reduce) -> bool:
