@@ -96,7 +96,9 @@ def _derive_optimizer(optimizer: optim.Optimizer) -> Derivation:
     update = optimizer.update(parameter, gradient, rate, step)
     new = [new for _, new in update.states.values()]
     settings = ", ".join(f"{k}={v:g}" for k, v in optimizer.settings().items())
-    return _sorted(f"{type(optimizer).__name__}({settings}); t counts the steps done before", [*new, update.parameter], [])
+    return _sorted(
+        f"{type(optimizer).__name__}({settings}); t counts the steps done before", [*new, update.parameter], []
+    )
 
 
 def _sorted(title: str, outputs: list[Tensor], gradients: list[Tensor]) -> Derivation:

@@ -29,7 +29,9 @@ def floats(dtype: str) -> np.dtype[Any]:
     return np.dtype(dtype)
 
 
-def parameter_arrays(layer: Layer, dtype: np.dtype[Any], given: Mapping[str, Values] | None = None) -> dict[str, Values]:
+def parameter_arrays(
+    layer: Layer, dtype: np.dtype[Any], given: Mapping[str, Values] | None = None
+) -> dict[str, Values]:
     """A layer's parameters and states as an executable takes them: by tensor name, contiguous copies."""
     values = {**layer.parameters, **layer.states, **(given or {})}
     unknown = [name for name in values if name not in layer.tensors()]
@@ -54,7 +56,9 @@ def batch(x: Values, dtype: np.dtype[Any]) -> Values:
     """Images as an executable takes them; ShapeError for something that is no batch."""
     x = np.asarray(x)
     if x.ndim < 2 or x.shape[0] < 1 or x.dtype.kind not in "fiub":
-        raise ShapeError(f"expects a batch (N, ...) of at least one example with numbers; got {x.dtype} of shape {x.shape}")
+        raise ShapeError(
+            f"expects a batch (N, ...) of at least one example with numbers; got {x.dtype} of shape {x.shape}"
+        )
     return np.ascontiguousarray(x, dtype)
 
 
@@ -62,7 +66,13 @@ class Inference:
     """A model compiled for prediction; call it with images (n, C, H, W), n up to the batch size it was made for."""
 
     def __init__(
-        self, model: Layer, batch_size: int, input_shape: tuple[int, ...], engine: str | None, dtype: str, threads: int | None
+        self,
+        model: Layer,
+        batch_size: int,
+        input_shape: tuple[int, ...],
+        engine: str | None,
+        dtype: str,
+        threads: int | None,
     ) -> None:
         self.model, self.batch_size, self.input_shape = model, batch_size, tuple(input_shape)
         self._engine, self._dtype, self._threads = engines.get(engine, dtype), dtype, threads
@@ -88,9 +98,7 @@ class Inference:
         """The model's output for images (n, C, H, W); ShapeError when they do not fit."""
         x = batch(x, floats(self._dtype))
         if x.shape[1:] != self.input_shape or len(x) > self.batch_size:
-            raise ShapeError(
-                f"compiled for up to {self.batch_size} images of shape {self.input_shape}; got {x.shape}"
-            )
+            raise ShapeError(f"compiled for up to {self.batch_size} images of shape {self.input_shape}; got {x.shape}")
         name_parameters(self.model)
         executable, output = self._executable(len(x))
         return executable.run({**self._arrays, "input": x})[output]
@@ -179,7 +187,11 @@ def vjp(
     finally:
         executable.close()
     wanted = {name: gradients[t] for name, t in own.items()}
-    return out[y.name], _by_tensor(out, arrays, gradients[tensor]), {n: _by_tensor(out, arrays, g) for n, g in wanted.items()}
+    return (
+        out[y.name],
+        _by_tensor(out, arrays, gradients[tensor]),
+        {n: _by_tensor(out, arrays, g) for n, g in wanted.items()},
+    )
 
 
 def _by_tensor(out: Mapping[str, Values], arrays: Mapping[str, Values], tensor: Tensor) -> Values:

@@ -26,7 +26,9 @@ class Loss:
         Raises ShapeError for targets of the wrong shape, DataError for values that cannot be targets.
         """
         if tuple(target.shape) != output.extents:
-            raise ShapeError(f"{self.name}: targets of shape {target.shape} do not fit outputs of shape {output.extents}")
+            raise ShapeError(
+                f"{self.name}: targets of shape {target.shape} do not fit outputs of shape {output.extents}"
+            )
         return Tensor("T", output.extents, role="input", name="target", differentiable=False)
 
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
@@ -53,7 +55,9 @@ class CrossEntropy(Loss):
 
     def __init__(self, label_smoothing: float = 0.0, *, inputs: str = "logits") -> None:
         if not 0 <= label_smoothing < 1:
-            raise UsageError(f"CrossEntropy: label_smoothing must be at least 0 and less than 1; got {label_smoothing!r}")
+            raise UsageError(
+                f"CrossEntropy: label_smoothing must be at least 0 and less than 1; got {label_smoothing!r}"
+            )
         if inputs not in ("logits", "probabilities"):
             raise UsageError(f'CrossEntropy: inputs are "logits" or "probabilities"; got {inputs!r}')
         self.label_smoothing = label_smoothing
@@ -61,11 +65,15 @@ class CrossEntropy(Loss):
 
     def target(self, output: Tensor, target: Values) -> Tensor:
         if len(output.extents) != 2:
-            raise ShapeError(f'cross_entropy expects outputs (N, classes), but "{output.name}" has the shape {output.extents}')
+            raise ShapeError(
+                f'cross_entropy expects outputs (N, classes), but "{output.name}" has the shape {output.extents}'
+            )
         n, classes = output.extents
         if target.dtype.kind in "iu":
             if target.shape != (n,):
-                raise ShapeError(f"cross_entropy: {n} images need {n} labels, but the labels have the shape {target.shape}")
+                raise ShapeError(
+                    f"cross_entropy: {n} images need {n} labels, but the labels have the shape {target.shape}"
+                )
             outside = (target < 0) | (target >= classes)
             if outside.any():
                 place = int(np.flatnonzero(outside)[0])

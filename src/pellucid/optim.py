@@ -53,9 +53,7 @@ def _state(symbol: str, parameter: Tensor, kind: str) -> tuple[Tensor, Tensor]:
 
 def _every(parameter: Tensor) -> tuple[Index, ...]:
     names = {1: "o", 2: "ok", 4: "ocuv"}.get(len(parameter.extents))
-    return tuple(
-        Index(names[d] if names else f"x{d + 1}", extent) for d, extent in enumerate(parameter.extents)
-    )
+    return tuple(Index(names[d] if names else f"x{d + 1}", extent) for d, extent in enumerate(parameter.extents))
 
 
 def _successor(parameter: Tensor) -> Tensor:
@@ -65,7 +63,7 @@ def _successor(parameter: Tensor) -> Tensor:
 class SGD(Optimizer):
     """Gradient descent, with momentum.
 
-        G = dW + weight_decay * W;  V' = momentum * V + G;  W' = W - lr * V'     (nesterov: W - lr * (G + momentum * V'))
+        G = dW + weight_decay * W;  V' = momentum * V + G;  W' = W - lr * V'  (nesterov: W - lr * (G + momentum * V'))
 
     Source: the notes (w - lr * dw); Sutskever et al., ICML 2013 for the momentum, in PyTorch's form.
     """

@@ -34,7 +34,7 @@ class Step:
 def step_program(
     model: Layer, input_shape: tuple[int, ...], loss: Loss, target: Values, optimizer: optim.Optimizer | None
 ) -> Step:
-    """Write the equations of one step for a batch (N, C, H, W) and targets like these; without an optimiser, no update."""
+    """The equations of one step for a batch (N, C, H, W) and targets like these; without an optimiser, no update."""
     x = Tensor("X", input_shape, role="input", name="input")
     random = Randomness()
     output = model.build((x,), "", random)

@@ -16,9 +16,7 @@ class ImageShape(click.ParamType["tuple[int, ...]"]):
 
     name = "C,H,W"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, ...]:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
         """Read the three numbers."""
         if isinstance(value, tuple):
             return value

@@ -144,9 +144,7 @@ def with_origins(config: Config) -> str:
     """The configuration as TOML, each line with the origin of its value; what is not set is a comment."""
     import tomli_w
 
-    values = config.values | {
-        f"{MODEL_OPTIONS}.{name}": value for name, value in config.model_options.items()
-    }
+    values = config.values | {f"{MODEL_OPTIONS}.{name}": value for name, value in config.model_options.items()}
     tables: dict[str, list[str]] = {}
     for key, value in values.items():
         table, _, name = key.rpartition(".")

@@ -12,9 +12,7 @@ from pellucid.cli.watch import data_progress
 @click.option("--download", is_flag=True, help="Download what is not there.")
 @click.option("--bad-files", type=click.Choice(["error", "drop"]), default="error", help="Unreadable images.")
 @json_option
-def command(
-    names: tuple[str, ...], data_root: str | None, download: bool, bad_files: str, as_json: bool
-) -> None:
+def command(names: tuple[str, ...], data_root: str | None, download: bool, bad_files: str, as_json: bool) -> None:
     """List the data sets known by name; with DATA (names or folders), read them and say what they hold.
 
     \b

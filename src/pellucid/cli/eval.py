@@ -105,14 +105,11 @@ def check(required: list[Requirement], values: dict[str, float]) -> None:
     failed = [needed for needed in required if not needed.holds(values)]
     for needed in required:
         if needed not in failed:
-            message(
-                f"holds: {needed.quantity} {values[needed.quantity]:.4f} {needed.comparison} {needed.bound:g}"
-            )
+            message(f"holds: {needed.quantity} {values[needed.quantity]:.4f} {needed.comparison} {needed.bound:g}")
     if failed:
         raise CheckFailedError(
             "; ".join(
-                f"{f.quantity} must be {f.comparison} {f.bound:g}, but is {values[f.quantity]:.4f}"
-                for f in failed
+                f"{f.quantity} must be {f.comparison} {f.bound:g}, but is {values[f.quantity]:.4f}" for f in failed
             )
         )
 

@@ -36,9 +36,7 @@ class Picture:
 @click.argument("model", metavar="MODEL_OR_RUN")
 @click.argument("image")
 @click.argument("what")
-@click.option(
-    "--target", metavar="CLASS", help="Class for the loss and the gradients; known for an image by number."
-)
+@click.option("--target", metavar="CLASS", help="Class for the loss and the gradients; known for an image by number.")
 @click.option(
     "--split", type=click.Choice(["test", "validation", "train"]), default="test", show_default=True,
     help="Where an image by number is taken from.",
@@ -97,15 +95,11 @@ def numbered(network: Any, run: Any, number: int, split: str, root: str | None) 
         splits = restore_data(run, root)
     else:
         with data_progress() as progress:
-            splits = load(
-                DEFAULT_DATA, size=image_size(network), channels=network.input_shape[0], progress=progress
-            )
+            splits = load(DEFAULT_DATA, size=image_size(network), channels=network.input_shape[0], progress=progress)
     dataset = splits.split(split)
     count = 0 if dataset is None else len(dataset)
     if dataset is None or number >= count:
-        raise UsageError(
-            f"there is no image {number}: the data have {count} {split} images, numbered from 0."
-        )
+        raise UsageError(f"there is no image {number}: the data have {count} {split} images, numbered from 0.")
     return Picture(dataset.image(number), int(dataset.labels[number]), splits.classes)
 
 

@@ -15,9 +15,7 @@ BATCH = 64
 @click.command()
 @click.argument("run")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@click.option(
-    "--top", default=1, show_default=True, type=click.IntRange(min=1), help="How many classes to name."
-)
+@click.option("--top", default=1, show_default=True, type=click.IntRange(min=1), help="How many classes to name.")
 @click.option(
     "--bad-files",
     type=click.Choice(["error", "drop"]),
@@ -60,9 +58,7 @@ def command(
     predictions += classify(trained.model, batch, classes, top, engine)
     show(predictions, unreadable, as_json)
     if unreadable and bad_files == "error":
-        raise DataError(
-            f"{len(unreadable)} of {len(unreadable) + len(predictions)} images cannot be read (see above)."
-        )
+        raise DataError(f"{len(unreadable)} of {len(unreadable) + len(predictions)} images cannot be read (see above).")
 
 
 def image_files(paths: tuple[str, ...]) -> list[Path]:

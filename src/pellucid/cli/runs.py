@@ -70,7 +70,5 @@ def image_size(model: Any) -> tuple[int, int] | None:
     if shape is None:
         return None
     if len(shape) != 3:
-        raise UsageError(
-            f"this model takes {shape[0]} numbers, not images. `pellucid models` lists those for images."
-        )
+        raise UsageError(f"this model takes {shape[0]} numbers, not images. `pellucid models` lists those for images.")
     return shape[1], shape[2]

@@ -18,9 +18,7 @@ from pellucid.errors import UsageError
 @options
 @model_option
 @click.option("-c", "--config", "file", metavar="FILE", help="TOML file with settings; flags win over it.")
-@click.option(
-    "--set", "pairs", multiple=True, metavar="KEY=VALUE", help="One setting of the file; repeatable."
-)
+@click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="One setting of the file; repeatable.")
 @click.option("--resume", is_flag=True, help="Continue the run in --out exactly where it stopped.")
 @click.option("--print-config", is_flag=True, help="Print every setting with its origin; train nothing.")
 @json_option
@@ -44,9 +42,7 @@ def command(
 
     What is not set has a default that suits the model; --print-config shows it.
     """
-    given = {"data.name": data} | {
-        key: flags[setting.parameter] for key, setting in BY_KEY.items() if setting.flag
-    }
+    given = {"data.name": data} | {key: flags[setting.parameter] for key, setting in BY_KEY.items() if setting.flag}
     config = resolve(file, pairs, given, options, model_defaults)
     if print_config:
         result(with_origins(config))

@@ -47,9 +47,7 @@ def data_progress() -> Iterator["ProgressCallback"]:
 def describe(progress: "Progress") -> str:
     """How far it has come, in words."""
     if progress.unit == "bytes":
-        done, total = (
-            f"{n / MEGABYTE:.1f} MB" if n is not None else None for n in (progress.done, progress.total)
-        )
+        done, total = (f"{n / MEGABYTE:.1f} MB" if n is not None else None for n in (progress.done, progress.total))
     else:
         done, total = (f"{n:,}" if n is not None else None for n in (progress.done, progress.total))
     share = f" ({progress.done / progress.total:.0%})" if progress.total else ""

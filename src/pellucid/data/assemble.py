@@ -20,9 +20,7 @@ TEST_KEY = 1
 VALIDATION_KEY = 2
 
 
-def assemble(
-    source: Source, request: Request, validation: float, seed: int, arguments: Mapping[str, object]
-) -> Splits:
+def assemble(source: Source, request: Request, validation: float, seed: int, arguments: Mapping[str, object]) -> Splits:
     """Cut what the source does not bring, convert and normalise.
 
     The test cut does not depend on ``seed``: whichever run is looked at, the same images were never trained
@@ -33,13 +31,10 @@ def assemble(
     converted = {name: _converted(images, request) for name, (images, _) in parts.items()}
     shapes = {name: images.shape[1:] for name, images in converted.items()}
     if len(set(shapes.values())) > 1:
-        raise DataError(
-            f"{source.name}: the splits' images differ in shape: {shapes}. Give a size, or convert them."
-        )
+        raise DataError(f"{source.name}: the splits' images differ in shape: {shapes}. Give a size, or convert them.")
     normalisation = Normalisation.measured_on(converted["train"])
     datasets = {
-        name: Dataset(converted[name], labels, source.classes, normalisation)
-        for name, (_, labels) in parts.items()
+        name: Dataset(converted[name], labels, source.classes, normalisation) for name, (_, labels) in parts.items()
     }
     return Splits(
         name=source.name,

@@ -72,11 +72,7 @@ def load_cifar10(request: Request, archive: RemoteFile = ARCHIVE) -> Source:
 def _load_from(place: Path, request: Request) -> Source | None:
     """The data set in one place, or None when it is not there."""
     if place.is_file():
-        return (
-            _from_archive(place)
-            if place.name.endswith((".tar.gz", ".tgz", ".tar"))
-            else _from_tree(place, request)
-        )
+        return _from_archive(place) if place.name.endswith((".tar.gz", ".tgz", ".tar")) else _from_tree(place, request)
     for folder in (place / BATCH_FOLDER, place):
         if (folder / BATCHES["train"][0]).is_file():
             return _from_batches(folder)
@@ -127,9 +123,7 @@ def _from_archive(path: Path) -> Source:
                 pass
         return _assembled(batches, path)
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-        raise DataError(
-            f"{shown(path)}: the archive is damaged ({error}). Copy or download it again."
-        ) from error
+        raise DataError(f"{shown(path)}: the archive is damaged ({error}). Copy or download it again.") from error
 
 
 def _members(archive: tarfile.TarFile, path: Path) -> Iterator[tuple[str, bytes]]:
@@ -141,9 +135,7 @@ def _members(archive: tarfile.TarFile, path: Path) -> Iterator[tuple[str, bytes]
             continue
         content = archive.extractfile(member) if member.isreg() and member.size <= MAX_BATCH_BYTES else None
         if content is None or name in seen:
-            raise DataError(
-                f"{shown(path)}: the archive's {member.name!r} is not one ordinary file of sensible size."
-            )
+            raise DataError(f"{shown(path)}: the archive's {member.name!r} is not one ordinary file of sensible size.")
         seen.add(name)
         yield name, content.read()
 
@@ -153,17 +145,13 @@ def _assembled(batches: Mapping[str, bytes], place: Path) -> Source:
     for split, names in BATCHES.items():
         missing = [name for name in names if name not in batches]
         if missing:
-            raise DataError(
-                f"{shown(place)}: {', '.join(missing)} not found. Copy or download the data again."
-            )
+            raise DataError(f"{shown(place)}: {', '.join(missing)} not found. Copy or download the data again.")
         for name in names:
             _check_batch(batches[name], f"{shown(place)}: {name}")
         records = np.frombuffer(b"".join(batches[name] for name in names), dtype=np.uint8).reshape(-1, RECORD)
         images = np.ascontiguousarray(records[:, 1:]).reshape(-1, *SHAPE)
         fingerprint = hashlib.sha256(records.data).hexdigest()
-        parts[split] = Part(
-            images, records[:, 0].astype(np.int64), fingerprint, f"the data set's own {split} batches"
-        )
+        parts[split] = Part(images, records[:, 0].astype(np.int64), fingerprint, f"the data set's own {split} batches")
     return Source("cifar10", CLASSES, parts, place=shown(place))
 
 

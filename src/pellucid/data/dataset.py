@@ -15,13 +15,10 @@ from pellucid.errors import DataError
 def check_arrays(images: Images, labels: Labels, classes: int) -> None:
     """Raise DataError unless these are images (N, C, H, W) with labels (N,) from 0 to ``classes`` - 1."""
     if images.ndim != 4 or images.dtype not in (np.uint8, np.float32):
-        raise DataError(
-            f"images must be (N, C, H, W) of uint8 or float32, but are {images.shape} of {images.dtype}."
-        )
+        raise DataError(f"images must be (N, C, H, W) of uint8 or float32, but are {images.shape} of {images.dtype}.")
     if labels.shape != (len(images),) or labels.dtype != np.int64:
         raise DataError(
-            f"labels must be ({len(images)},) of int64, one per image, "
-            f"but are {labels.shape} of {labels.dtype}."
+            f"labels must be ({len(images)},) of int64, one per image, but are {labels.shape} of {labels.dtype}."
         )
     if images.size == 0:
         raise DataError(f"there are no pixels: the images are {images.shape}.")

@@ -35,13 +35,11 @@ def load_tree(path: Path, request: Request, name: str | None = None) -> Source:
         layout = arrange(tree.listing(), shown(path))
         watch = ShapeWatch(tree, request, sum(map(len, layout.splits.values())))
         decoded = {
-            split: decode_all(tree, files, request, watch, _task(split))
-            for split, files in layout.splits.items()
+            split: decode_all(tree, files, request, watch, _task(split)) for split, files in layout.splits.items()
         }
         dropped = _handle_problems(tree, decoded, request.bad_files)
         readable = {
-            split: [entry for entry in entries if entry.pixels is not None]
-            for split, entries in decoded.items()
+            split: [entry for entry in entries if entry.pixels is not None] for split, entries in decoded.items()
         }
         decoded.clear()
         _check_remaining(readable, layout, shown(path))

@@ -57,9 +57,7 @@ def read_idx(path: Path, dimensions: int) -> IdxFile:
                     return _parse(unpacked, where, dimensions)
             return _parse(raw, where, dimensions)
         except EOFError as error:
-            raise DataError(
-                f"{where}: the gzip data end too early; the file is truncated. {REPAIR}"
-            ) from error
+            raise DataError(f"{where}: the gzip data end too early; the file is truncated. {REPAIR}") from error
         except (gzip.BadGzipFile, zlib.error) as error:
             raise DataError(f"{where}: the gzip data are damaged ({error}). {REPAIR}") from error
         except OSError as error:
@@ -76,8 +74,7 @@ def _parse(stream: _Readable, where: str, dimensions: int) -> IdxFile:
         )
     if len(header) < 4 + 4 * dimensions:
         raise DataError(
-            f"{where}: the header has {4 + 4 * dimensions} bytes, but the file ends after {len(header)}. "
-            f"{REPAIR}"
+            f"{where}: the header has {4 + 4 * dimensions} bytes, but the file ends after {len(header)}. {REPAIR}"
         )
     shape = tuple(int(extent) for extent in np.frombuffer(header, dtype=">u4", offset=4))
     body = _read_body(stream, where, shape)
@@ -99,9 +96,7 @@ def _read_body(stream: _Readable, where: str, shape: tuple[int, ...]) -> bytearr
             )
         body += piece
     if stream.read(1):
-        raise DataError(
-            f"{where}: bytes follow after the promised {'x'.join(map(str, shape))} elements. {REPAIR}"
-        )
+        raise DataError(f"{where}: bytes follow after the promised {'x'.join(map(str, shape))} elements. {REPAIR}")
     return body
 
 

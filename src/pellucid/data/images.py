@@ -173,8 +173,6 @@ def resize_images(images: npt.NDArray[np.uint8], size: tuple[int, int] | None) -
     count, channels = images.shape[:2]
     resized = np.empty((count, channels, *size), np.uint8)
     for index, image in enumerate(images):
-        picture = Image.fromarray(
-            image[0] if channels == 1 else np.ascontiguousarray(image.transpose(1, 2, 0))
-        )
+        picture = Image.fromarray(image[0] if channels == 1 else np.ascontiguousarray(image.transpose(1, 2, 0)))
         resized[index] = to_pixels(picture, size)
     return resized

@@ -51,9 +51,7 @@ def arrange(listing: Listing, root: str) -> Layout:
     classes = _classes(listing, bases["train" if "train" in bases else "all"], root)
     splits = {split: _files_of(listing, base, classes, root) for split, base in bases.items()}
     _check_counts(splits, classes, root)
-    origins = {
-        split: f"the folder {base[0]}/" if base else "the class folders" for split, base in bases.items()
-    }
+    origins = {split: f"the folder {base[0]}/" if base else "the class folders" for split, base in bases.items()}
     names = tuple(sorted(set(classes.values()), key=lambda name: name.encode()))
     return Layout(names, splits, origins, tuple(_notes(listing, bases, splits)))
 
@@ -87,9 +85,7 @@ def _classes(listing: Listing, base: tuple[str, ...], root: str) -> Mapping[str,
     if len(classes) == 1:
         inner = {parts[1].lower() for parts in listing.folders if len(parts) == 2}
         hint = f" Did you mean {where}/{folders[0]}?" if not base and "train" in inner else ""
-        raise DataError(
-            f"{where}: classification needs at least two classes, but there is only {name!r}.{hint}"
-        )
+        raise DataError(f"{where}: classification needs at least two classes, but there is only {name!r}.{hint}")
     return classes
 
 
@@ -102,15 +98,11 @@ def _files_of(
     listing: Listing, base: tuple[str, ...], classes: Mapping[str, str], root: str
 ) -> tuple[tuple[ListedFile, int], ...]:
     """The files of one split with their class numbers; unknown class folders are an error."""
-    numbers = {
-        name: number for number, name in enumerate(sorted(classes.values(), key=lambda name: name.encode()))
-    }
+    numbers = {name: number for number, name in enumerate(sorted(classes.values(), key=lambda name: name.encode()))}
     below = [parts for parts in listing.folders if parts[:-1] == base and len(parts) == len(base) + 1]
     unknown = sorted(_class_name(parts[-1]) for parts in below if _class_name(parts[-1]) not in numbers)
     if unknown:
-        raise DataError(
-            f"{root}/{'/'.join(base)}: {', '.join(unknown)} is no class of train/ ({', '.join(numbers)})."
-        )
+        raise DataError(f"{root}/{'/'.join(base)}: {', '.join(unknown)} is no class of train/ ({', '.join(numbers)}).")
     return tuple(
         (file, numbers[_class_name(file.parts[len(base)])])
         for file in listing.files
@@ -128,9 +120,7 @@ def _check_counts(
     if len(empty) == len(names):
         raise DataError(f"{root}: there are no images in the class folders of {main!r}. {EXPECTED}")
     if empty:
-        raise DataError(
-            f"{root}: no images for the class(es) {', '.join(empty)}. Add some, or remove the folder(s)."
-        )
+        raise DataError(f"{root}: no images for the class(es) {', '.join(empty)}. Add some, or remove the folder(s).")
     for split, files in splits.items():
         if not files:
             raise DataError(f"{root}: the folder for {split} holds no images. Fill it or remove it.")
@@ -148,9 +138,7 @@ def _notes(
         notes.append(f"ignored {listing.ignored.total()} file(s) that are not images: {kinds}")
     if "all" not in bases:
         used = {base[0] for base in bases.values()}
-        others = sorted(
-            shown(parts[0]) for parts in listing.folders if len(parts) == 1 and parts[0] not in used
-        )
+        others = sorted(shown(parts[0]) for parts in listing.folders if len(parts) == 1 and parts[0] not in used)
         if others:
             notes.append(f"ignored the folder(s) beside train/: {', '.join(others)}")
     used_files = sum(map(len, splits.values()))

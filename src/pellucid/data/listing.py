@@ -84,17 +84,13 @@ class FolderTree:
         listing.sort()
         return listing
 
-    def _visit(
-        self, folder: Path, parts: tuple[str, ...], visited: set[tuple[int, int]], listing: Listing
-    ) -> None:
+    def _visit(self, folder: Path, parts: tuple[str, ...], visited: set[tuple[int, int]], listing: Listing) -> None:
         try:
             status = os.stat(folder)
             identity = (status.st_dev, status.st_ino)
             entries = sorted(os.scandir(folder), key=lambda entry: os.fsencode(entry.name))
         except OSError as error:
-            raise DataError(
-                f"{shown(folder)}: the folder cannot be read ({error.strerror or error})."
-            ) from error
+            raise DataError(f"{shown(folder)}: the folder cannot be read ({error.strerror or error}).") from error
         if identity in visited:
             return
         visited.add(identity)
@@ -158,9 +154,7 @@ class ZipTree:
             self._entries = self._ordinary_entries()
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
             self._file.close()
-            raise DataError(
-                f"{shown(path)}: neither a folder nor a readable zip archive ({error})."
-            ) from error
+            raise DataError(f"{shown(path)}: neither a folder nor a readable zip archive ({error}).") from error
         except DataError:
             self._file.close()
             raise
@@ -172,9 +166,7 @@ class ZipTree:
             if any(is_hidden(part) for part in parts if part != ".."):
                 continue
             if ".." in parts or info.filename.startswith("/") or parts in entries:
-                raise DataError(
-                    f"{shown(self.path)}: the archive holds the suspicious entry {info.filename!r}."
-                )
+                raise DataError(f"{shown(self.path)}: the archive holds the suspicious entry {info.filename!r}.")
             entries[parts] = info
         outer = {parts[0] for parts in entries if parts}
         if len(outer) == 1 and any(parts[1:2] == ("train",) for parts in entries):

@@ -36,19 +36,13 @@ class NamedDataset(NamedTuple):
 
 
 _DESCRIPTIONS = (
-    NamedDataset(
-        "digits", "1,797 handwritten digits, 8x8 grey, 10 classes; part of the package (UCI, CC BY 4.0)"
-    ),
-    NamedDataset(
-        "mnist", "70,000 handwritten digits, 28x28 grey, 10 classes; folder, cache or download (11.6 MB)"
-    ),
+    NamedDataset("digits", "1,797 handwritten digits, 8x8 grey, 10 classes; part of the package (UCI, CC BY 4.0)"),
+    NamedDataset("mnist", "70,000 handwritten digits, 28x28 grey, 10 classes; folder, cache or download (11.6 MB)"),
     NamedDataset(
         "fashion-mnist",
         "70,000 articles of clothing, 28x28 grey, 10 classes; folder, cache or download (30.9 MB)",
     ),
-    NamedDataset(
-        "cifar10", "60,000 photographs, 32x32 colour, 10 classes; folder, cache or download (170 MB)"
-    ),
+    NamedDataset("cifar10", "60,000 photographs, 32x32 colour, 10 classes; folder, cache or download (170 MB)"),
 )
 
 _LOADERS: Mapping[str, Callable[[Request], Source]] = MappingProxyType(
@@ -102,18 +96,14 @@ def load(
     return assemble(loader(request), request, fraction, key, arguments)
 
 
-def _find(
-    name_or_folder: str | os.PathLike[str], request: Request
-) -> tuple[Callable[[Request], Source], str]:
+def _find(name_or_folder: str | os.PathLike[str], request: Request) -> tuple[Callable[[Request], Source], str]:
     """The loader and the name, or the absolute path, by which the data are found again."""
     if isinstance(name_or_folder, str) and name_or_folder in _LOADERS:
         return _LOADERS[name_or_folder], name_or_folder
     path = Path(os.path.abspath(name_or_folder))
     if path.exists():
         if request.root is not None:
-            raise UsageError(
-                f"root says where a named data set's files are; with the folder {path} leave it out."
-            )
+            raise UsageError(f"root says where a named data set's files are; with the folder {path} leave it out.")
         return partial(load_tree, path), str(path)
     close = difflib.get_close_matches(str(name_or_folder), _LOADERS, n=1, cutoff=0.5)
     hint = f" Did you mean {close[0]!r}?" if close else ""
@@ -175,15 +165,12 @@ def restore(
     arguments, stored = document.get("arguments"), document.get("normalisation")
     if document.get("format") != FORMAT or not isinstance(arguments, dict) or not isinstance(stored, dict):
         raise DataError(
-            "data.json is damaged, or from another version: "
-            f"it must have format {FORMAT}, arguments and normalisation."
+            f"data.json is damaged, or from another version: it must have format {FORMAT}, arguments and normalisation."
         )
     chosen = dict(arguments)
     name_or_folder = chosen.pop("name_or_folder", None)
     if not isinstance(name_or_folder, str):
-        raise DataError(
-            "the run was trained on arrays in memory, which data.json does not keep; pass them again."
-        )
+        raise DataError("the run was trained on arrays in memory, which data.json does not keep; pass them again.")
     if root is not None and name_or_folder in _LOADERS:
         chosen["root"] = os.fspath(root)
     elif root is not None:
@@ -202,9 +189,7 @@ def restore(
 def _check_fingerprint(splits: Splits, stored: object) -> None:
     expected = stored if isinstance(stored, dict) else {}
     changed = sorted(
-        name
-        for name in {*expected, *splits.fingerprint}
-        if expected.get(name) != splits.fingerprint.get(name)
+        name for name in {*expected, *splits.fingerprint} if expected.get(name) != splits.fingerprint.get(name)
     )
     if changed:
         raise DataError(

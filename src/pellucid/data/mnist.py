@@ -113,16 +113,10 @@ def load_collection(collection: IdxCollection, request: Request) -> Source:
         original &= _is_original(image_path, images, collection.files[f"{split} images"])
         original &= _is_original(label_path, labels, collection.files[f"{split} labels"])
         fingerprint = hashlib.sha256(f"{images.sha256} {labels.sha256}".encode()).hexdigest()
-        parts[split] = Part(
-            images.array[:, np.newaxis], numbers, fingerprint, f"the data set's own {split} files"
-        )
-    verdict = (
-        "the published files (checksums agree)" if original else "not the published files (checksums differ)"
-    )
+        parts[split] = Part(images.array[:, np.newaxis], numbers, fingerprint, f"the data set's own {split} files")
+    verdict = "the published files (checksums agree)" if original else "not the published files (checksums differ)"
     place = shown(paths["train images"].parent)
-    return Source(
-        collection.name, collection.classes, parts, place, notes=(f"the files in {place} are {verdict}",)
-    )
+    return Source(collection.name, collection.classes, parts, place, notes=(f"the files in {place} are {verdict}",))
 
 
 def _is_original(path: Path, read: IdxFile, remote: RemoteFile) -> bool:

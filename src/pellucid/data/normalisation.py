@@ -31,13 +31,9 @@ class Normalisation:
     def __post_init__(self) -> None:
         numbers = (*self.mean, *self.std, self.full_scale)
         if not self.mean or len(self.mean) != len(self.std) or not np.isfinite(numbers).all():
-            raise DataError(
-                f"a normalisation needs one finite mean and deviation per channel, but has {self}."
-            )
+            raise DataError(f"a normalisation needs one finite mean and deviation per channel, but has {self}.")
         if min(*self.std, self.full_scale) <= 0:
-            raise DataError(
-                f"a normalisation's deviations and full scale must be positive, but it is {self}."
-            )
+            raise DataError(f"a normalisation's deviations and full scale must be positive, but it is {self}.")
 
     @classmethod
     def measured_on(cls, images: Images) -> Normalisation:
@@ -85,9 +81,7 @@ class Normalisation:
         mean, std = _numbers(document.get("mean")), _numbers(document.get("std"))
         full_scale = _numbers([document.get("full_scale")])
         if mean is None or std is None or full_scale is None:
-            raise DataError(
-                f"a stored normalisation has the numbers mean, std and full_scale, but this is {document}."
-            )
+            raise DataError(f"a stored normalisation has the numbers mean, std and full_scale, but this is {document}.")
         return cls(mean, std, full_scale[0])
 
 

@@ -21,18 +21,14 @@ def as_size(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
 def as_channels(channels: int | None) -> int | None:
     """1 (grey), 3 (colour) or None (as the images are)."""
     if channels not in (None, 1, 3):
-        raise ConfigError(
-            f"channels must be 1 (grey), 3 (colour) or None (as the images are), but is {channels!r}."
-        )
+        raise ConfigError(f"channels must be 1 (grey), 3 (colour) or None (as the images are), but is {channels!r}.")
     return channels
 
 
 def as_fraction(validation: float) -> float:
     """The part of the training images cut off for validation."""
     if isinstance(validation, bool) or not isinstance(validation, int | float) or not 0 <= validation < 1:
-        raise ConfigError(
-            f"validation must be a fraction from 0 up to, not including, 1, but is {validation!r}."
-        )
+        raise ConfigError(f"validation must be a fraction from 0 up to, not including, 1, but is {validation!r}.")
     return float(validation)
 
 

@@ -30,12 +30,7 @@ def cache_folder() -> Path:
     if sys.platform == "darwin":
         return home / "Library" / "Caches" / "pellucid" / "data"
     if sys.platform == "win32":
-        return (
-            Path(os.environ.get("LOCALAPPDATA", str(home / "AppData" / "Local")))
-            / "pellucid"
-            / "Cache"
-            / "data"
-        )
+        return Path(os.environ.get("LOCALAPPDATA", str(home / "AppData" / "Local"))) / "pellucid" / "Cache" / "data"
     return home / ".cache" / "pellucid" / "data"
 
 

@@ -16,9 +16,7 @@ def parse(what: str) -> tuple[str, tuple[int, ...]]:
     match = re.fullmatch(r"\s*([^\[\]]+?)\s*(?:\[([^\[\]]*)\])?\s*", what)
     inside = [] if match is None or not (match[2] or "").strip() else match[2].split(",")
     if match is None or any(not re.fullmatch(r"\s*-?\d+\s*", number) for number in inside):
-        raise UsageError(
-            f'{what!r} names no number; write it as "conv2[3,4,5]", "d conv1.weight[2,0,1,1]" or "loss"'
-        )
+        raise UsageError(f'{what!r} names no number; write it as "conv2[3,4,5]", "d conv1.weight[2,0,1,1]" or "loss"')
     return re.sub(r"\s+", " ", match[1]), tuple(int(number) for number in inside)
 
 
@@ -46,9 +44,7 @@ def element(tensor: Tensor, coordinates: tuple[int, ...], per_image: bool) -> tu
         raise ShapeError(f"{extents}: give {least}{len(shape)} indices, not {len(coordinates)}")
     for number, (coordinate, extent) in enumerate(zip(coordinates, shape, strict=True)):
         if not 0 <= coordinate < extent:
-            raise ShapeError(
-                f"{extents}: index {number} of {given} must be 0 to {extent - 1}, not {coordinate}"
-            )
+            raise ShapeError(f"{extents}: index {number} of {given} must be 0 to {extent - 1}, not {coordinate}")
     return coordinates
 
 

@@ -47,9 +47,7 @@ class _Model(Protocol):
     def load(self, values: dict[str, Array], /) -> Any: ...
 
 
-def save_weights(
-    path: str | Path, tensors: Mapping[str, Array], spec: Mapping[str, Any] | None = None
-) -> None:
+def save_weights(path: str | Path, tensors: Mapping[str, Array], spec: Mapping[str, Any] | None = None) -> None:
     """Write tensors, and the model's specification if it has one, to `path`.
 
     A file that was there is replaced in one step. Raises ResourceError when the disk or its permissions
@@ -143,13 +141,10 @@ def decode(data: bytes, where: str | Path) -> Weights:
         kind = _NUMPY_TYPES.get(entry["dtype"])
         if kind is None:
             raise CheckpointError(
-                f"{where}: tensor {name} has type {entry['dtype']}, which is not supported."
-                " Convert it to float32."
+                f"{where}: tensor {name} has type {entry['dtype']}, which is not supported. Convert it to float32."
             )
         values = np.frombuffer(entry["data"], dtype=np.dtype(kind).newbyteorder("<"))
-        tensors[name] = values.reshape(entry["shape"]).astype(
-            kind
-        )  # astype copies: the result can be written to
+        tensors[name] = values.reshape(entry["shape"]).astype(kind)  # astype copies: the result can be written to
     return Weights(dict(sorted(tensors.items())), _read_spec(metadata, where), metadata)
 
 
@@ -201,9 +196,7 @@ def _read_spec(metadata: dict[str, str], where: str | Path) -> dict[str, Any] | 
     try:
         spec = json.loads(metadata["model"])
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(
-            f"{where} is damaged: its model specification cannot be read ({error})."
-        ) from error
+        raise CheckpointError(f"{where} is damaged: its model specification cannot be read ({error}).") from error
     if not isinstance(spec, dict):
         raise CheckpointError(f"{where} is damaged: its model specification is not a table.")
     return spec

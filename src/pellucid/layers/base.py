@@ -76,7 +76,9 @@ class Layer:
             inspect.signature(self.forward).bind(*inputs)
         except TypeError:
             where = f'{kind} "{path}"' if path else kind
-            raise UsageError(f"{where}: its equation does not take {len(inputs)} input{'s' * (len(inputs) != 1)}") from None
+            raise UsageError(
+                f"{where}: its equation does not take {len(inputs)} input{'s' * (len(inputs) != 1)}"
+            ) from None
         try:
             if random is None or type(self).forward_training is Layer.forward_training:
                 y = self.forward(*inputs)
@@ -131,7 +133,9 @@ class Layer:
         return self
 
     def __repr__(self) -> str:
-        plain = {k: v for k, v in vars(self).items() if isinstance(v, int | float | str | tuple) and not k.startswith("_")}
+        plain = {
+            k: v for k, v in vars(self).items() if isinstance(v, int | float | str | tuple) and not k.startswith("_")
+        }
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in plain.items())})"
 
 

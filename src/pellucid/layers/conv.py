@@ -79,7 +79,11 @@ class Conv2d(Layer):
         if channels != self.in_channels:
             raise ShapeError(f'expects {self.in_channels} channels, but "{x.name}" gives {channels}')
         n = Index("n")
-        g, o, c = Index("g", self.groups), Index("o", self.weight.extents[0] // self.groups), Index("c", self.weight.extents[1])
+        g, o, c = (
+            Index("g", self.groups),
+            Index("o", self.weight.extents[0] // self.groups),
+            Index("c", self.weight.extents[1]),
+        )
         u, v = Index("u", self.kernel_size[0]), Index("v", self.kernel_size[1])
         i, row = self._window(0, height, u)
         j, column = self._window(1, width, v)

@@ -28,7 +28,9 @@ class Dropout(Layer):
     def __init__(self, p: float = 0.5) -> None:
         self.p = finite(self, "p", p)
         if not 0 <= self.p < 1:
-            raise UsageError(f"Dropout: p is the probability of dropping a value, at least 0 and less than 1; got {p!r}")
+            raise UsageError(
+                f"Dropout: p is the probability of dropping a value, at least 0 and less than 1; got {p!r}"
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         return x

@@ -57,7 +57,9 @@ class FixedFilter2d(Layer):
     ) -> None:
         if isinstance(kernel, str):
             if kernel not in NAMED:
-                raise UsageError(f"FixedFilter2d: unknown filter {kernel!r}; choose one of {', '.join(NAMED)} or give a matrix")
+                raise UsageError(
+                    f"FixedFilter2d: unknown filter {kernel!r}; choose one of {', '.join(NAMED)} or give a matrix"
+                )
             values, factor = NAMED[kernel]
         else:
             values, factor = _matrix(kernel), Fraction(1)

@@ -37,7 +37,8 @@ class Linear(Layer):
     def forward(self, x: Tensor) -> Tensor:
         if len(x.extents) != 2:
             raise ShapeError(
-                f'expects vectors (N, features), but "{x.name}" gives {len(x.extents)} dimensions; put a Flatten before it'
+                f'expects vectors (N, features), but "{x.name}" gives {len(x.extents)} dimensions; '
+                "put a Flatten before it"
             )
         if x.extents[1] != self.in_features:
             raise ShapeError(f"expects {self.in_features} inputs, but {_origin(x)}. Use in_features={x.extents[1]}")

@@ -157,9 +157,7 @@ def true_convolution(model: models.Graph, image: Array, forward: Values) -> Comp
 
 def average_pooling(forward: Values) -> Comparison:
     maps, pooled = forward["pool1"], forward["conv2"]
-    four = [
-        maps[:, :, 1 - u :: 2, 1 - v :: 2] for u in (0, 1) for v in (0, 1)
-    ]  # C(2i-u, 2j-v), i and j from 1
+    four = [maps[:, :, 1 - u :: 2, 1 - v :: 2] for u in (0, 1) for v in (0, 1)]  # C(2i-u, 2j-v), i and j from 1
     return Comparison(pooled, np.sum(four, axis=0) / 4)
 
 

@@ -42,10 +42,7 @@ def channel_sum() -> Comparison:
     kernels = numbers.integers(-9, 10, (2, 3, 3, 3)).astype(np.float64)
     bias = np.array([1.0, -2.0])
     whole = product.output(Conv2d(3, 2, 3), image[None], {"weight": kernels, "bias": bias})[0]
-    parts = [
-        sum(product.correlate(image[c], kernels[o, c]) for c in range(3)) + bias[o]
-        for o in range(len(kernels))
-    ]
+    parts = [sum(product.correlate(image[c], kernels[o, c]) for c in range(3)) + bias[o] for o in range(len(kernels))]
     return Comparison(whole, np.stack(parts))
 
 

@@ -67,9 +67,7 @@ class Examination:
             return _Standing(replace(finding, reason=precision), (), roots)
         if agreement(printed, given):
             return self._follows(finding, item, k, partial(self._from_corrected, item, k))
-        return self._as_written(finding, item, k, printed) or self._slip(
-            finding, item, k, printed, given, true
-        )
+        return self._as_written(finding, item, k, printed) or self._slip(finding, item, k, printed, given, true)
 
     def _as_written(self, finding: Finding, item: Item, k: int, printed: Printed) -> _Standing | None:
         """Judge a number that what is printed beside it yields, though the right rule does not."""
@@ -83,9 +81,7 @@ class Examination:
             return _Standing(wrong, (cause,))
         return None
 
-    def _slip(
-        self, finding: Finding, item: Item, k: int, printed: Printed, given: float, true: float
-    ) -> _Standing:
+    def _slip(self, finding: Finding, item: Item, k: int, printed: Printed, given: float, true: float) -> _Standing:
         """Judge a first wrong number: say how far off it is, and which slip would explain it."""
         meant = [slips.Candidate(given), slips.Candidate(true)]
         for text in expressions(item, k).values():
@@ -181,9 +177,7 @@ class Examination:
 
     def _finding(self, item: Item, k: int, stated: str, true: str, given: str = "") -> Finding:
         name = self._id(item.label(k, item.shape))
-        return Finding(
-            name, item.place, item.what, stated, true, "agrees", "exact", given=given, note=item.note
-        )
+        return Finding(name, item.place, item.what, stated, true, "agrees", "exact", given=given, note=item.note)
 
     def _id(self, label: str) -> str:
         return f"{self.workings.notes.name}.{label}"

@@ -48,9 +48,7 @@ def filtered_line(line: Array, recovered_filter: Array) -> Array:
 # ---- A small network ---------------------------------------------------------------------------------------
 
 
-def convolved_size(
-    network_input: Array, filter_size: Array, filters: Array, stride: Array, padding: Array
-) -> Array:
+def convolved_size(network_input: Array, filter_size: Array, filters: Array, stride: Array, padding: Array) -> Array:
     rows, columns, channels = map(int, network_input)
     conv = Conv2d(channels, int(filters), int(filter_size), stride=int(stride), padding=int(padding))
     return _rows_first(product.output_shape(conv, (1, channels, rows, columns)))

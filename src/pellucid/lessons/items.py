@@ -128,17 +128,11 @@ def _item(entry: Mapping[str, Any], where: str) -> Item:
     formula, formula_shape = _texts(entry.get("formula", []), where, "formula")
     indices = tuple(entry.get("indices", ()))
     if written and written_shape != shape:
-        raise DataError(
-            f'{where}: "written" has the shape {written_shape}, must have that of "stated": {shape}.'
-        )
+        raise DataError(f'{where}: "written" has the shape {written_shape}, must have that of "stated": {shape}.')
     if formula and formula_shape not in ((), shape) and kind != "formula":
-        raise DataError(
-            f'{where}: "formula" has the shape {formula_shape}, must be one text or have {shape}.'
-        )
+        raise DataError(f'{where}: "formula" has the shape {formula_shape}, must be one text or have {shape}.')
     if indices and kind != "formula" and len(indices) != len(shape):
-        raise DataError(
-            f'{where}: {len(indices)} "indices" for {len(shape)} dimensions; name one letter for each.'
-        )
+        raise DataError(f'{where}: {len(indices)} "indices" for {len(shape)} dimensions; name one letter for each.')
     if formula and kind == "formula":
         shape = formula_shape
     rest = {key: entry[key] for key in entry.keys() - _TEXT_KEYS}

@@ -21,17 +21,13 @@ def report(findings: Iterable[Finding]) -> str:
     blocks = [_table(_HEAD, rows)]
     for name, found in lessons.items():
         if wrong := [finding for finding in found if finding.verdict != "agrees"]:
-            blocks.append(
-                f"### {name}\n\n{_table(('where', 'item', 'stated', 'true', 'finding'), _rows(wrong))}"
-            )
+            blocks.append(f"### {name}\n\n{_table(('where', 'item', 'stated', 'true', 'finding'), _rows(wrong))}")
     return "\n\n".join(blocks) + "\n"
 
 
 def remarks(lesson: Lesson) -> list[str]:
     """Say what the findings leave out: open questions answered, what cannot be checked, better readings."""
-    sentences = [
-        f"{name}: asked without an answer; it is {answer}." for name, answer in lesson.answers().items()
-    ]
+    sentences = [f"{name}: asked without an answer; it is {answer}." for name, answer in lesson.answers().items()]
     for item in lesson.unchecked():
         why = "a fact from outside" if item.kind == "fact" else "unreadable in the scan"
         sentences.append(f"{item.id}: not checked, {why}.")

@@ -117,9 +117,7 @@ def dilated_cells() -> Array:
     conv = Conv2d(1, 1, 3, dilation=2, bias=False)
     centre = np.zeros((1, 1, 7, 7))
     centre[0, 0, 3, 3] = 1
-    _, reached, _ = product.gradients(
-        conv, np.zeros((1, 1, 11, 11)), centre, {"weight": np.ones((1, 1, 3, 3))}
-    )
+    _, reached, _ = product.gradients(conv, np.zeros((1, 1, 11, 11)), centre, {"weight": np.ones((1, 1, 3, 3))})
     rows, columns = np.nonzero(reached[0, 0])
     cells: Array = reached[0, 0, rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
     return cells

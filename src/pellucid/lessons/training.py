@@ -68,9 +68,7 @@ def complement(o_out: Array) -> Array:
 
 
 def error_parts(o_out: Array, y: Array) -> Array:
-    parts = [
-        product.loss(OutputCrossEntropy(), [[o]], [[wanted]])[0] for o, wanted in zip(o_out, y, strict=True)
-    ]
+    parts = [product.loss(OutputCrossEntropy(), [[o]], [[wanted]])[0] for o, wanted in zip(o_out, y, strict=True)]
     return np.array(parts)
 
 
@@ -230,15 +228,11 @@ def dense_output(dense_x: float, dense_w: float) -> float:
 
 
 def dense_dx(dense_x: float, dense_w: float, dense_dy: float) -> float:
-    return float(
-        product.dense_gradients(np.array([dense_x]), np.array([[dense_w]]), np.array([dense_dy]))[0][0]
-    )
+    return float(product.dense_gradients(np.array([dense_x]), np.array([[dense_w]]), np.array([dense_dy]))[0][0])
 
 
 def dense_dw(dense_x: float, dense_w: float, dense_dy: float) -> float:
-    return float(
-        product.dense_gradients(np.array([dense_x]), np.array([[dense_w]]), np.array([dense_dy]))[1][0, 0]
-    )
+    return float(product.dense_gradients(np.array([dense_x]), np.array([[dense_w]]), np.array([dense_dy]))[1][0, 0])
 
 
 def convolution() -> list[Sum]:

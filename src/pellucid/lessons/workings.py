@@ -168,10 +168,7 @@ class Workings:
         tensors = {name: np.asarray(self.true(name)) for name in names_in(text, item.indices)}
         true: Array = np.asarray(self.true(item.id))
         elements = range(true.size) if len(item.formula) == 1 else [which]
-        return [
-            (k, evaluate(text, tensors, item.letters(k, true.shape)), float(true.ravel()[k]))
-            for k in elements
-        ]
+        return [(k, evaluate(text, tensors, item.letters(k, true.shape)), float(true.ravel()[k])) for k in elements]
 
     def formula_holds(self, item: Item, which: int) -> bool:
         """Whether a printed formula gives what is true, for every element it stands for."""
@@ -183,9 +180,7 @@ class Workings:
         where = self.notes.name
         for item in self.notes.items:
             if item.kind not in UNCHECKED and not item.given and item.id not in self.steps:
-                raise DataError(
-                    f'{where}: item "{item.id}" needs a step that computes it, or "given = true".'
-                )
+                raise DataError(f'{where}: item "{item.id}" needs a step that computes it, or "given = true".')
         for name, needed in self.needs.items():
             for other in needed:
                 if other not in self.items and other not in self.steps:

@@ -54,7 +54,9 @@ class Graph(Layer):
         Raises UsageError for a name that is taken or not a name, or an input that does not exist yet.
         """
         if not re.fullmatch(r"\w+", name) or name == "input":
-            raise UsageError(f"a layer's name is made of letters, digits and underscores, and is not 'input'; got {name!r}")
+            raise UsageError(
+                f"a layer's name is made of letters, digits and underscores, and is not 'input'; got {name!r}"
+            )
         if name in self.nodes:
             raise UsageError(f"the model already has a layer {name!r}")
         if not isinstance(layer, Layer):

@@ -78,6 +78,8 @@ def notes_cnn(classes: int = 10, in_channels: int = 1, activation: str = "relu",
 
 
 ENTRIES = (
-    Entry("notes-mlp", notes_mlp, (3,), "notes `training`", {"loss": "output_cross_entropy", "lr": 0.01, "momentum": 0.0}),
+    Entry(
+        "notes-mlp", notes_mlp, (3,), "notes `training`", {"loss": "output_cross_entropy", "lr": 0.01, "momentum": 0.0}
+    ),
     Entry("notes-cnn", notes_cnn, (1, 28, 28), "notes `architecture`", {"batch_size": 32, "lr": 0.05, "epochs": 3}),
 )

@@ -1,7 +1,7 @@
 """The notation: indices, tensors and equations, and what follows from them.
 
-    n, o, i, j, c, u, v = indices("n o i j c u v")
-    Y[n, o, i, j] = sum_over([c, u, v], X[n, c, i + u, j + v] * W[o, c, u, v]) + b[o]
+n, o, i, j, c, u, v = indices("n o i j c u v")
+Y[n, o, i, j] = sum_over([c, u, v], X[n, c, i + u, j + v] * W[o, c, u, v]) + b[o]
 """
 
 from pellucid.notation.equation import Equation

@@ -21,7 +21,6 @@ from pellucid.notation.expression import (
     Div,
     Expression,
     Mul,
-    Position,
     Pow,
     Reduce,
     accesses,
@@ -144,9 +143,8 @@ def _settle(
 def _plain(part: Part, tensor: Tensor) -> bool:
     """Whether a part is written at one full index for each dimension."""
     singles = [a.single for a in part.at]
-    return (
-        len(set(singles)) == len(singles)
-        and all(s is not None and s.size == e for s, e in zip(singles, tensor.extents, strict=True))
+    return len(set(singles)) == len(singles) and all(
+        s is not None and s.size == e for s, e in zip(singles, tensor.extents, strict=True)
     )
 
 

@@ -43,7 +43,9 @@ class Equation:
                 _stretch(tensor, known, read, dimension, affine)
         missing = sorted(name for name, index in known.items() if index.extent is None)
         if missing:
-            raise NotationError(f"{tensor.name}: nothing says how far index {', '.join(missing)} runs; give it an extent")
+            raise NotationError(
+                f"{tensor.name}: nothing says how far index {', '.join(missing)} runs; give it an extent"
+            )
         table = {i: Affine.of(known[i.name]) for i in (*written, *bound)}
         return Equation(tensor, tuple(a.substitute(table) for a in at), substitute(value, table))
 

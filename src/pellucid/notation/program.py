@@ -31,7 +31,9 @@ class Program:
         named: dict[str, Tensor] = {}
         for tensor in program.tensors:
             if named.setdefault(tensor.name, tensor) is not tensor:
-                raise NotationError(f"two tensors of the program are named {tensor.name!r}; give each a name of its own")
+                raise NotationError(
+                    f"two tensors of the program are named {tensor.name!r}; give each a name of its own"
+                )
         return program
 
     @property

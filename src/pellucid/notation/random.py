@@ -14,7 +14,9 @@ ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24)
 PARITY = 0x1BD11BDA
 
 
-def threefry2x32(key0: npt.ArrayLike, key1: npt.ArrayLike, counter0: npt.ArrayLike, counter1: npt.ArrayLike) -> tuple[Words, Words]:
+def threefry2x32(
+    key0: npt.ArrayLike, key1: npt.ArrayLike, counter0: npt.ArrayLike, counter1: npt.ArrayLike
+) -> tuple[Words, Words]:
     """Two random 32-bit words for every (key, counter); the arguments are uint32 and broadcast."""
     k0, k1, x0, x1 = (np.asarray(word, dtype=np.uint32) for word in (key0, key1, counter0, counter1))
     keys = (k0, k1, k0 ^ k1 ^ np.uint32(PARITY))
@@ -30,7 +32,9 @@ def threefry2x32(key0: npt.ArrayLike, key1: npt.ArrayLike, counter0: npt.ArrayLi
     return x0, x1
 
 
-def uniform(seed: npt.ArrayLike, stream: npt.ArrayLike, step: npt.ArrayLike, position: npt.ArrayLike) -> npt.NDArray[np.float32]:
+def uniform(
+    seed: npt.ArrayLike, stream: npt.ArrayLike, step: npt.ArrayLike, position: npt.ArrayLike
+) -> npt.NDArray[np.float32]:
     """Numbers in [0, 1) with 24 random bits, exact in float32; `stream` tells one use from another."""
     words, _ = threefry2x32(seed, stream, step, position)
     return (words >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)

@@ -170,8 +170,11 @@ def _sum_of(node: Expression, known: Definitions, *, expand: bool) -> list[Monom
             inner = _factor(base, known, expand=False)
             return [collect(m.coefficient**exponent, ((b, e * exponent) for b, e in m.powers)) for m in inner]
         case Reduce("sum", over, body):
-            return _gather([m for term in _sum_of(body, known, expand=expand) for m in _reduce(over, term, known)]) \
-                if expand else _reduce(over, _single(_sum_of(body, known, expand=False)), known)
+            return (
+                _gather([m for term in _sum_of(body, known, expand=expand) for m in _reduce(over, term, known)])
+                if expand
+                else _reduce(over, _single(_sum_of(body, known, expand=False)), known)
+            )
         case Position(affine) if not affine.terms:
             return [Monomial(affine.constant)] if affine.constant else []
     children = tuple(simplify(child, known) for child in node.children)
@@ -199,11 +202,14 @@ def _common(terms: list[Monomial]) -> tuple[Monomial, list[Monomial]]:
     shared = dict(terms[0].powers)
     for term in terms[1:]:
         powers = dict(term.powers)
-        shared = {b: min(e, powers[b]) if e > 0 else max(e, powers[b])
-                  for b, e in shared.items() if b in powers and (e > 0) == (powers[b] > 0)}
-    size: Number = abs(terms[0].coefficient)
-    if any(abs(t.coefficient) != size for t in terms):
-        size = 1
+        shared = {
+            b: min(e, powers[b]) if e > 0 else max(e, powers[b])
+            for b, e in shared.items()
+            if b in powers and (e > 0) == (powers[b] > 0)
+        }
+    first: Number = terms[0].coefficient
+    shared_size = all(t.coefficient in (first, -first) for t in terms)
+    size = (-first if first < 0 else first) if shared_size else 1
     inverse = Monomial(1, tuple((b, -e) for b, e in shared.items()))
     rest = [collect(_divide(t.coefficient, size), t.times(inverse).powers) for t in terms]
     # A difference reads better when it does not begin with the subtracted term.

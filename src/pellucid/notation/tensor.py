@@ -75,7 +75,9 @@ class Tensor:
         address = tuple(Affine.of(a) for a in (at if isinstance(at, tuple) else (at,)))
         if self.shape is not None and len(address) != len(self.shape):
             extents = "x".join(map(str, self.shape)) or "a single number"
-            raise ShapeError(f"{self.name} has {len(self.shape)} dimensions ({extents}) but is read with {len(address)} indices")
+            raise ShapeError(
+                f"{self.name} has {len(self.shape)} dimensions ({extents}) but is read with {len(address)} indices"
+            )
         return address
 
     @property

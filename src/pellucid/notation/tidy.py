@@ -68,7 +68,9 @@ def _write_in(tensor: Tensor, equations: Iterable[Tensor], definitions: Definiti
     if not source.covers or any(isinstance(part, Reduce) for part in source.value.walk()):
         return False
     readers = [
-        e for t in equations for e in t.definition
+        e
+        for t in equations
+        for e in t.definition
         if t is not tensor and any(isinstance(p, Access) and p.tensor is tensor for p in e.value.walk())
     ]
     if any(_reads_outside(reader, tensor) for reader in readers):

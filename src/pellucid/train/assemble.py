@@ -39,9 +39,7 @@ def assemble(
     elif isinstance(optimizer, str):
         optimizer = optim.get(optimizer)
     if not isinstance(optimizer, optim.Optimizer):
-        raise ConfigError(
-            f"optimizer must be one of pellucid.optim, such as SGD(lr=0.05), but is {optimizer!r}."
-        )
+        raise ConfigError(f"optimizer must be one of pellucid.optim, such as SGD(lr=0.05), but is {optimizer!r}.")
     _initialise(model, seed)
     shape = tuple(splits.train.image(0).shape)
     step = compile_training(
@@ -100,9 +98,7 @@ def _batches(
     batch_size: int, seed: int, dataset: Any, epoch: int | None, start: int
 ) -> Iterator[tuple[Array, NDArray[np.int64]]]:
     """Make the batches of an epoch, shuffled; without an epoch, in the dataset's own order."""
-    return iter(
-        Batches(dataset, batch_size, shuffle=epoch is not None, seed=seed, epoch=epoch or 0, start=start)
-    )
+    return iter(Batches(dataset, batch_size, shuffle=epoch is not None, seed=seed, epoch=epoch or 0, start=start))
 
 
 def _target(loss_function: losses.Loss, classes: int, labels: NDArray[np.int64]) -> Array:
@@ -112,7 +108,5 @@ def _target(loss_function: losses.Loss, classes: int, labels: NDArray[np.int64])
     return one_hot(labels, classes)
 
 
-def _loss_value(
-    value: execution.LossValue, classes: int, output: Array, labels: NDArray[np.int64]
-) -> float:
+def _loss_value(value: execution.LossValue, classes: int, output: Array, labels: NDArray[np.int64]) -> float:
     return value(output, _target(value.loss, classes, labels))

@@ -58,9 +58,7 @@ def fit(
     _check_numbers(epochs, batch_size, patience)
     engine = engine or engines.default(dtype)
     if splits.train is None or len(splits.train) == 0:
-        raise DataError(
-            "There are no training images. Check the data folder and the size of the validation split."
-        )
+        raise DataError("There are no training images. Check the data folder and the size of the validation split.")
     machinery, optimizer, loss_function = assemble(
         model, splits, batch_size, optimizer, loss, seed=seed, engine=engine, dtype=dtype, threads=threads
     )
@@ -163,11 +161,7 @@ def _restore(folder: RunFolder, machinery: Machinery, plan: Plan, progress: Prog
     state = stored.position
     changed = changes(settings.get("changeable", {}), plan.settings.get("changeable", {}))
     _extend(state, plan, bool(changed))
-    text = (
-        f"resumed at epoch {state.epoch + 1}, batch {state.batch}"
-        if state.finished is None
-        else "already finished"
-    )
+    text = f"resumed at epoch {state.epoch + 1}, batch {state.batch}" if state.finished is None else "already finished"
     for line in [text, *(f"changed on resuming: {change}" for change in changed)]:
         folder.log(line)
         progress.message(f"{folder.path}: {line}")

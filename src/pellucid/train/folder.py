@@ -138,8 +138,7 @@ class RunFolder:
         if not self.path.exists():
             if resume is True:
                 raise UsageError(
-                    f"There is no run to resume in {self.path}."
-                    " Leave out resume to start one, or correct the path."
+                    f"There is no run to resume in {self.path}. Leave out resume to start one, or correct the path."
                 )
             return
         if not self.path.is_dir():

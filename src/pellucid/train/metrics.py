@@ -115,9 +115,7 @@ def one_hot(labels: Array, classes: int) -> NDArray[np.float32]:
     return np.eye(classes, dtype=np.float32)[labels]
 
 
-def _merge_worst(
-    worst: list[Mistake], output: Array, labels: Array, predicted: Array, start: int
-) -> list[Mistake]:
+def _merge_worst(worst: list[Mistake], output: Array, labels: Array, predicted: Array, start: int) -> list[Mistake]:
     wrong = np.flatnonzero(predicted != labels)
     if not len(wrong):
         return worst

@@ -61,9 +61,7 @@ def _evaluate_best(
     model.load(checkpoint.load(folder.best).weights)
     machinery.refresh()
     try:
-        return measure(
-            machinery.batches(dataset, None, 0), machinery.predict, machinery.loss_value, splits.classes
-        )
+        return measure(machinery.batches(dataset, None, 0), machinery.predict, machinery.loss_value, splits.classes)
     finally:
         machinery.step.write_back()  # the model keeps its last weights
         machinery.refresh()

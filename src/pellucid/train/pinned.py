@@ -54,9 +54,7 @@ class PinnedFolder:
             with open(self._located(name), "rb", opener=self._open) as file:
                 return file.read()
         except FileNotFoundError as error:
-            raise CheckpointError(
-                f"{path} is missing. Restore the folder from a copy, or start a new run."
-            ) from error
+            raise CheckpointError(f"{path} is missing. Restore the folder from a copy, or start a new run.") from error
         except OSError as error:
             raise CheckpointError(f"{path} cannot be read: {error.strerror or error}.") from error
         except MemoryError as error:

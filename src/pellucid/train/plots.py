@@ -99,13 +99,9 @@ def _draw_curve(axes: "Axes", history: Sequence[Row], quantity: str, best: Row |
         marker = shape if shown else ""
         values = [row[f"{split}_{quantity}"] for row in history]
         if all(value is not None for value in values):
-            axes.plot(
-                epochs, values, style, color=colour, marker=marker, markersize=4, linewidth=2, label=split
-            )
+            axes.plot(epochs, values, style, color=colour, marker=marker, markersize=4, linewidth=2, label=split)
     if best is not None:
-        axes.axvline(
-            best["epoch"], color=GREY, linewidth=1, linestyle=":", label=f"best: epoch {best['epoch']}"
-        )
+        axes.axvline(best["epoch"], color=GREY, linewidth=1, linestyle=":", label=f"best: epoch {best['epoch']}")
     axes.set_title(quantity, fontsize=12)
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

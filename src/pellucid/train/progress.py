@@ -137,9 +137,7 @@ class Live:
     def update(self, now: Now) -> None:
         """Move the bar."""
         narrow = self._console.width < _WIDE
-        self._bar.update(
-            self._task, completed=now.batch, figures=short_figures(now) if narrow else figures(now)
-        )
+        self._bar.update(self._task, completed=now.batch, figures=short_figures(now) if narrow else figures(now))
 
     def end_epoch(self, row: Row, epochs: int, is_best: bool) -> None:
         """Remove the bar and print the epoch's results."""

@@ -75,9 +75,7 @@ def render(report: Report) -> str:
         _section("Configuration", _pairs(_settings(report.config))),
         _section("Environment", _pairs(_settings(report.environment))),
     ]
-    return _PAGE.format(
-        title=_text(report.title), style=_STYLE, body="\n".join(part for part in body if part)
-    )
+    return _PAGE.format(title=_text(report.title), style=_STYLE, body="\n".join(part for part in body if part))
 
 
 def _headline(report: Report) -> str:
@@ -91,9 +89,7 @@ def _headline(report: Report) -> str:
 
 
 def _history_table(report: Report) -> str:
-    rows = [
-        {COLUMN_TITLES[name]: _figure(name, row[name]) for name in COLUMN_TITLES} for row in report.history
-    ]
+    rows = [{COLUMN_TITLES[name]: _figure(name, row[name]) for name in COLUMN_TITLES} for row in report.history]
     return _table("Metrics per epoch", rows)
 
 

@@ -54,9 +54,7 @@ def load_run(folder: str | Path, which: Literal["best", "last"] = "best", model:
         raise UsageError(f'which must be "best" or "last", but is {which!r}.')
     place = path / "ckpt" / which
     if not (path / "ckpt").is_dir():
-        raise UsageError(
-            f"{path} holds no run: it has no folder ckpt. Give the folder that training wrote to."
-        )
+        raise UsageError(f"{path} holds no run: it has no folder ckpt. Give the folder that training wrote to.")
     if not checkpoint.exists(place):
         reason = "no epoch has been finished yet" if which == "best" else "it was never saved"
         raise CheckpointError(f"{path} has no checkpoint {which!r}: {reason}.")
@@ -121,6 +119,4 @@ def _read_toml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ResourceError(f"{path} cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(
-            f"{path} is damaged: {error}. Correct it, or restore it from a copy."
-        ) from error
+        raise CheckpointError(f"{path} is damaged: {error}. Correct it, or restore it from a copy.") from error

@@ -40,9 +40,7 @@ def parse_interval(every: int | str | None) -> Interval:
         found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(s|min|h)", text)
         if found and float(found[1]) > 0:
             return Interval(seconds=float(found[1]) * _UNITS[found[2]])
-    raise ConfigError(
-        f'checkpoint_every must be a number of steps (500) or a time ("90s", "10min"), but is {every!r}.'
-    )
+    raise ConfigError(f'checkpoint_every must be a number of steps (500) or a time ("90s", "10min"), but is {every!r}.')
 
 
 def describe_object(thing: object) -> dict[str, Any]:

@@ -94,9 +94,7 @@ class ObjectCache:
         keys = [object_key(text, target) for text in texts]
         found = [self.get(key) for key in keys]
         missing = {key: text for key, text, data in zip(keys, texts, found, strict=True) if data is None}
-        fresh = dict(
-            zip(missing, codegen.compile_objects(list(missing.values()), target, workers), strict=True)
-        )
+        fresh = dict(zip(missing, codegen.compile_objects(list(missing.values()), target, workers), strict=True))
         for key, data in fresh.items():
             self.put(key, data)
         return [data if data is not None else fresh[key] for key, data in zip(keys, found, strict=True)]

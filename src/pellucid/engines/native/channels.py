@@ -156,7 +156,9 @@ class ChannelLayout:
         key = (tensor, NHWC, width)
         if key not in self.packed:
             *pixels, channels = tensor.extents
-            copy = Tensor(tensor.symbol, (channels // width, *pixels, width), name=f"{tensor.name} in blocks of {width}")
+            copy = Tensor(
+                tensor.symbol, (channels // width, *pixels, width), name=f"{tensor.name} in blocks of {width}"
+            )
             block, inner = Index("xb", channels // width), Index("xl", width)
             at = tuple(Affine.of(Index(f"x{d}", extent)) for d, extent in enumerate(pixels))
             source = Access(tensor, (*at, block * width + inner))

@@ -127,9 +127,7 @@ class Loaded:
     def __init__(self, objects: Sequence[bytes], target: Target) -> None:
         """Raises ValueError for a target this machine cannot run, RuntimeError for damaged object code."""
         if not target.host:
-            raise ValueError(
-                f"target {target.name} cannot run on this machine; only its assembly can be printed"
-            )
+            raise ValueError(f"target {target.name} cannot run on this machine; only its assembly can be printed")
         machine = _target_machine(target)
         backing = llvm.parse_assembly("", llvm.create_context())
         backing.triple = target.triple

@@ -70,9 +70,7 @@ class Contraction:
         for name, access in self.operands.items():
             for index in access.strides:
                 if index not in self.extents:
-                    raise ValueError(
-                        f"contraction: {name} uses index '{index}'; there are {list(self.extents)}"
-                    )
+                    raise ValueError(f"contraction: {name} uses index '{index}'; there are {list(self.extents)}")
         for index, extent in self.extents.items():
             if extent < 1:
                 raise ValueError(f"contraction: index '{index}' must have extent >= 1, got {extent}")
@@ -132,9 +130,7 @@ def merge(contraction: Contraction, others: Sequence[Access] = ()) -> tuple[Cont
                 each.get(p, 0) == each.get(q, 0) * extents[q] for each in strides
             ):
                 extents[q] *= extents.pop(p)
-                strides = [
-                    {index: stride for index, stride in each.items() if index != p} for each in strides
-                ]
+                strides = [{index: stride for index, stride in each.items() if index != p} for each in strides]
                 joined = True
                 break
     accesses = [
@@ -201,9 +197,7 @@ class Schedule:
 
 def tasks(contraction: Contraction, schedule: Schedule) -> int:
     """Number of independent tasks; the kernel's (begin, end) arguments select a range of them."""
-    return prod(
-        -(-contraction.extents[loop.index] // loop.step) for loop in schedule.order[: schedule.parallel]
-    )
+    return prod(-(-contraction.extents[loop.index] // loop.step) for loop in schedule.order[: schedule.parallel])
 
 
 def complete(contraction: Contraction, schedule: Schedule, target: Target) -> Schedule:
@@ -233,23 +227,17 @@ def _check(contraction: Contraction, schedule: Schedule, lanes: int) -> None:
             raise ValueError(f"schedule: no index '{index}' in this contraction; there are {list(known)}")
     for index in schedule.tiles:
         if index in contraction.reduction or index == schedule.lane:
-            raise ValueError(
-                f"schedule: '{index}' cannot be tiled: tile indices of the output that are not the lane"
-            )
+            raise ValueError(f"schedule: '{index}' cannot be tiled: tile indices of the output that are not the lane")
     for loop in schedule.order[: schedule.parallel]:
         if loop.index in contraction.reduction:
-            raise ValueError(
-                f"schedule: parallel loop over '{loop.index}', which is summed over; make it a later loop"
-            )
+            raise ValueError(f"schedule: parallel loop over '{loop.index}', which is summed over; make it a later loop")
     shared = [loop.index for loop in schedule.order[: schedule.parallel]]
     if len(set(shared)) < len(shared):
         raise ValueError(f"schedule: parallel loops {shared} name an index twice; block it after them")
     if schedule.lane in contraction.reduction and schedule.vectors != 1:
         raise ValueError("schedule: a lane that is summed over takes one vector")
     if schedule.unroll % schedule.partial:
-        raise ValueError(
-            f"schedule: unroll {schedule.unroll} must be a multiple of partial {schedule.partial}"
-        )
+        raise ValueError(f"schedule: unroll {schedule.unroll} must be a multiple of partial {schedule.partial}")
     for pair in contraction.ragged:
         if schedule.step(pair.block, lanes) != 1:
             raise ValueError(f"schedule: '{pair.block}' numbers ragged blocks and cannot be tiled")

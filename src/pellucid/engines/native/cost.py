@@ -56,9 +56,7 @@ class Estimate:
         )
 
 
-def estimate(
-    contraction: Contraction, schedule: Schedule, target: Target, sizes: Caches | None = None
-) -> Estimate:
+def estimate(contraction: Contraction, schedule: Schedule, target: Target, sizes: Caches | None = None) -> Estimate:
     """What the schedule should cost on one core of the target with these caches (default: this machine's)."""
     return Model(contraction, target, sizes or caches()).estimate(complete(contraction, schedule, target))
 
@@ -139,12 +137,8 @@ class Model:
         contraction, lane = self.contraction, schedule.lane
         summed = lane in contraction.reduction
         steps = self._reduction_steps(lane)
-        tiled = (
-            dict(schedule.tiles) if summed else {**schedule.tiles, lane: schedule.vectors * self.target.lanes}
-        )
-        repeats = prod(
-            n for i, n in contraction.extents.items() if i not in contraction.reduction and i not in tiled
-        )
+        tiled = dict(schedule.tiles) if summed else {**schedule.tiles, lane: schedule.vectors * self.target.lanes}
+        repeats = prod(n for i, n in contraction.extents.items() if i not in contraction.reduction and i not in tiled)
         short = len(schedule.reduce) > 1 and contraction.extents[schedule.reduce[-1]] < 8
         loop = (1.5 if short else 0.3) / schedule.unroll
         moved = 1 if contraction.initial == "zero" else 2
@@ -161,9 +155,7 @@ class Model:
 
     def pieces(self, schedule: Schedule) -> int:
         """How many times a register tile is started and stored: once per cache block of the reduction."""
-        finest = {
-            loop.index: loop.step for loop in schedule.order if loop.index in self.contraction.reduction
-        }
+        finest = {loop.index: loop.step for loop in schedule.order if loop.index in self.contraction.reduction}
         return prod(ceil(self.contraction.extents[index] / step) for index, step in finest.items())
 
     def _reduction_steps(self, lane: str) -> float:
@@ -282,9 +274,7 @@ def _footprint(access: Access, spans: Mapping[str, int]) -> _Footprint:
     each = run / FLOATS_PER_LINE + (0.75 if run % FLOATS_PER_LINE else 0)
     lines = count * each
     scattered = 2 if count > 1 and run <= 4 * FLOATS_PER_LINE else 1
-    return _Footprint(
-        lines, each, 0 if common % FLOATS_PER_LINE else common // FLOATS_PER_LINE, lines * scattered
-    )
+    return _Footprint(lines, each, 0 if common % FLOATS_PER_LINE else common // FLOATS_PER_LINE, lines * scattered)
 
 
 def _fit(footprints: Sequence[_Footprint], capacity: float) -> bool:

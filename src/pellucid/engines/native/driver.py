@@ -164,8 +164,6 @@ def _emit_group(emitter: Emitter, calls: Sequence[Call], run: object, thread: ir
             number = integer(block)
             for each in series:
                 last = ir.Constant(I64, each.tasks)
-                with emitter.when(
-                    True if each.tasks == most else emitter.builder.icmp_signed("<", number, last)
-                ):
+                with emitter.when(True if each.tasks == most else emitter.builder.icmp_signed("<", number, last)):
                     run(each, number, emitter.builder.add(number, ir.Constant(I64, 1)))
         position = following

@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import numpy as np
 from llvmlite import ir
@@ -185,9 +184,7 @@ class NativeExecutable:
         self._given = [
             _Given(t, entry, t.name in updated) for entry, t in enumerate(self._external, 1) if t.role != "defined"
         ]
-        self._returned = [
-            _Returned(t, compiled.program) for t in self._external if t.role == "defined"
-        ]
+        self._returned = [_Returned(t, compiled.program) for t in self._external if t.role == "defined"]
         self._passed = [t for t in compiled.program.outputs if t.role != "defined"]
         for entry, tensor in enumerate(self._external, 1):
             for returned in self._returned:
@@ -212,7 +209,9 @@ class NativeExecutable:
             self._team.run(self._job, self._table_address)
         else:
             self._call(self._table_address)
-        results = {r.name: r.array.copy() if r.kind == "float" else r.array.astype(np.int64) for r in self._returned}
+        results: dict[str, Array] = {
+            r.name: r.array.copy() if r.kind == "float" else r.array.astype(np.int64) for r in self._returned
+        }
         for tensor in self._passed:
             results[tensor.name] = np.array(arrays[tensor.name])
         return results
@@ -292,4 +291,3 @@ class NativeEngine:
         if dtype != "float32":
             raise UsageError(f'the native engine computes in float32, not in {dtype}; use engine="numpy" for float64')
         return NativeExecutable(prepare(program, self.target, threads, self.layout), self.store)
-

@@ -161,9 +161,7 @@ class Writer:
         a, b = self.together([self.as_float(s) for s in sides])
         # Not-a-number is unequal to everything, and no other relation holds for it.
         return (
-            self.build.fcmp_unordered(relation, a, b)
-            if relation == "!="
-            else self.build.fcmp_ordered(relation, a, b)
+            self.build.fcmp_unordered(relation, a, b) if relation == "!=" else self.build.fcmp_ordered(relation, a, b)
         )
 
     def word_or_float(self, node: Expression) -> ir.Value:

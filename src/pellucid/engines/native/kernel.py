@@ -69,9 +69,7 @@ def _load(emitter: Emitter, address: ir.Value, access: Access, lane: str | None,
     return emitter.load_strided(address, stride, lanes, active)
 
 
-def _store(
-    emitter: Emitter, value: ir.Value, address: ir.Value, access: Access, lane: str | None, active: int
-) -> None:
+def _store(emitter: Emitter, value: ir.Value, address: ir.Value, access: Access, lane: str | None, active: int) -> None:
     if lane is None:
         emitter.store_scalar(value, address)
     elif access.stride(lane) == 1:
@@ -143,9 +141,7 @@ class _Nest:
             ranges={index: (0, extent) for index, extent in self.contraction.extents.items()},
             values={},
             sizes={},
-            pointers={
-                name: e.advance(self.arguments[name], access.offset) for name, access in operands.items()
-            },
+            pointers={name: e.advance(self.arguments[name], access.offset) for name, access in operands.items()},
         )
         with e.loop(*e.arguments[-2:]) as task:
             self.walk(0, self.decode(task, state))
@@ -158,9 +154,7 @@ class _Nest:
             task, position = e.divide(task, -(-extent // loop.step))
             begin = e.multiply(position, loop.step)
             end = e.add(begin, loop.step)
-            state = self.narrow(
-                state, loop.index, begin, end if extent % loop.step == 0 else e.minimum(end, extent)
-            )
+            state = self.narrow(state, loop.index, begin, end if extent % loop.step == 0 else e.minimum(end, extent))
         return state
 
     def narrow(self, state: _State, index: str, begin: Number, end: Number) -> _State:
@@ -362,9 +356,7 @@ class _Tile:
     def distance(self, name: str, point: Mapping[str, int], v: int) -> int:
         """Elements from the start of the tile to an operand's value for a tile point and vector."""
         access = self.contraction.operands[name]
-        return access.at(point) + (
-            0 if self.summed_lane else v * self.lanes * access.stride(self.schedule.lane)
-        )
+        return access.at(point) + (0 if self.summed_lane else v * self.lanes * access.stride(self.schedule.lane))
 
     def operand(
         self,
@@ -434,9 +426,7 @@ class _Tile:
                 where = dict(self.points[point])
                 if lane is not None:
                     where[lane] = v * self.lanes
-                values = {
-                    i: self.state.values[i] for i in self.state.values if i not in self.contraction.reduction
-                }
+                values = {i: self.state.values[i] for i in self.state.values if i not in self.contraction.reduction}
                 value = epilogue(Place(e, self.nest.arguments, values, where, lane, self.active(v)), total)
             _store(e, value, self.address("out", point, v), self.contraction.out, lane, self.active(v))
 
@@ -447,8 +437,6 @@ def _negate(emitter: Emitter, condition: bool | ir.Value) -> bool | ir.Value:
 
 def _tree_sum(emitter: Emitter, parts: list[ir.Value]) -> ir.Value:
     while len(parts) > 1:
-        pairs = [
-            emitter.builder.fadd(left, right) for left, right in zip(parts[::2], parts[1::2], strict=False)
-        ]
+        pairs = [emitter.builder.fadd(left, right) for left, right in zip(parts[::2], parts[1::2], strict=False)]
         parts = pairs + parts[len(pairs) * 2 :]
     return parts[0]

@@ -99,9 +99,7 @@ class BatchLayout:
                 blocked.definition = self._pack(tensor, blocked)
         fresh: dict[Tensor, Tensor] = {}
         for equation in self.program:
-            target = self.moved.get(equation.tensor) or fresh.setdefault(
-                equation.tensor, _again(equation.tensor)
-            )
+            target = self.moved.get(equation.tensor) or fresh.setdefault(equation.tensor, _again(equation.tensor))
             target.definition.append(self._rewrite(equation, target, fresh))
         if self.ragged:
             self._mask_sums([*self.moved.values(), *fresh.values()])
@@ -113,9 +111,7 @@ class BatchLayout:
         return Index(index.name, self.lanes)
 
     def _rewrite(self, equation: Equation, target: Tensor, fresh: dict[Tensor, Tensor]) -> Equation:
-        batch = {
-            a.at[0].single for a in (equation.left, *accesses(equation.value)) if a.tensor in self.batched
-        }
+        batch = {a.at[0].single for a in (equation.left, *accesses(equation.value)) if a.tensor in self.batched}
         index = next(iter(batch), None)
         place: dict[Index, Affine] = {}
         if index is not None:
@@ -135,9 +131,7 @@ class BatchLayout:
         assert index is not None or equation.tensor not in self.moved
         value = transform(equation.value, rule)
         if equation.tensor in self.moved and index is not None:
-            return Equation(
-                target, (Affine.of(self.block), *equation.at[1:], Affine.of(self._lane(index))), value
-            )
+            return Equation(target, (Affine.of(self.block), *equation.at[1:], Affine.of(self._lane(index))), value)
         return Equation(target, equation.at, value)
 
     def _parts(self) -> list[tuple[Affine, Affine, Index]]:

@@ -62,7 +62,9 @@ def buffers_of(program: Program, outside: Iterable[Tensor]) -> dict[Tensor, Buff
     around = margins(program.equations)
     theirs = set(outside)
     return {
-        t: Buffer(t, ((0, 0),) * len(t.extents) if t in theirs else around.get(t, ((0, 0),) * len(t.extents)), t in theirs)
+        t: Buffer(
+            t, ((0, 0),) * len(t.extents) if t in theirs else around.get(t, ((0, 0),) * len(t.extents)), t in theirs
+        )
         for t in program.tensors
     }
 

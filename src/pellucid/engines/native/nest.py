@@ -60,9 +60,7 @@ class Nest:
     def describe(self) -> str:
         """The nest's content as text: equations, extents and memory, from which its code follows."""
         lines = [str(e) for e in self.equations]
-        bound = [
-            i for e in self.equations for n in e.value.walk() if isinstance(n, Reduce) for i in n.indices
-        ]
+        bound = [i for e in self.equations for n in e.value.walk() if isinstance(n, Reduce) for i in n.indices]
         lines.append(", ".join(f"{i.name}<{i.size}" for i in (*self.indices, *bound)))
         for tensor in self.operands:
             buffer = self.buffers[tensor]
@@ -109,9 +107,7 @@ class Plan:
 
     def __init__(self, nest: Nest, target: Target) -> None:
         self.nest, self.target = nest, target
-        self.places = [
-            nest.buffers[t].place(e.at) for e in nest.equations for t in (e.tensor,) if t in nest.stored
-        ]
+        self.places = [nest.buffers[t].place(e.at) for e in nest.equations for t in (e.tensor,) if t in nest.stored]
         self.conditions: list[Affine] = []
         for equation in nest.equations:
             for access in accesses(equation.value):
@@ -126,11 +122,7 @@ class Plan:
     def shape(self) -> Shape:
         table: dict[Index, Affine] = {}
         free = [i for i in self.nest.indices if i != self.nest.block]
-        free.sort(
-            key=lambda i: (
-                -max((abs(p.coefficient(i)) for p in self.places[: len(self.nest.stored)]), default=0)
-            )
-        )
+        free.sort(key=lambda i: -max((abs(p.coefficient(i)) for p in self.places[: len(self.nest.stored)]), default=0))
         loops = self._join(free, table)
         lane = self._lane(loops, table)
         if lane in loops:
@@ -179,9 +171,7 @@ class Plan:
         best: tuple[float, Index | None] = (0.75, None)
         for index in dict.fromkeys((*loops, *bound)):
             summed = index in bound
-            if summed and (
-                len(self.nest.equations) > 1 or box(loops) >= box(bound) or index.size < lanes // 2
-            ):
+            if summed and (len(self.nest.equations) > 1 or box(loops) >= box(bound) or index.size < lanes // 2):
                 continue
             steps = -(-index.size // lanes) / index.size
             cost = sum(1 if abs(p.coefficient(index)) < 2 else lanes for p in self.joined[: len(self.places)])
@@ -386,9 +376,7 @@ class _NestReader:
         self._loop(loops, self.spot, node, fold, unrolled, 0)
         return fold.result(lane is not None)
 
-    def _loop(
-        self, loops: list[Index], spot: _Spot, node: Reduce, fold: _Fold, unrolled: bool, place: Number
-    ) -> None:
+    def _loop(self, loops: list[Index], spot: _Spot, node: Reduce, fold: _Fold, unrolled: bool, place: Number) -> None:
         """The loops of a reduction; `place` counts its points in the order of its indices."""
         e = self.emitter
         if not loops:

@@ -106,27 +106,24 @@ class Product:
         """The sum in terms of memory, without the block index, and the epilogue's accesses alike."""
         left, right = self.factors
         names = {i.name: i.size for i in (*self.equations[0].indices, *self.sum.indices)}
-        out = self.strides(Access(self.out, self.equations[0].at))
-        operands = (out, self.strides(left), self.strides(right))
-        extra = [self.strides(a) for a in self.around]
+        out = Access(self.out, self.equations[0].at)
+        strides = [self.strides(a) for a in (out, left, right, *self.around)]
         if self.block is not None:
             del names[BLOCK_INDEX]
-            operands = tuple(map(_without_block, operands))
-            extra = list(map(_without_block, extra))
-        return merge(Contraction(names, *operands), extra)
+            strides = [_without_block(s) for s in strides]
+        return merge(Contraction(names, strides[0], strides[1], strides[2]), strides[3:])
 
-    def with_block(self, contraction: Contraction, extra: tuple[Strides, ...]) -> tuple[Contraction, tuple[Strides, ...]]:
+    def with_block(
+        self, contraction: Contraction, extra: tuple[Strides, ...]
+    ) -> tuple[Contraction, tuple[Strides, ...]]:
         """Put the block index back in front of everything else."""
         if self.block is None:
             return contraction, extra
         left, right = self.factors
-        sources = [Access(self.out, self.equations[0].at), left, right]
-        operands = [
-            _with_block(s, self.strides(source))
-            for s, source in zip((contraction.out, contraction.a, contraction.b), sources, strict=True)
-        ]
+        out = _with_block(contraction.out, self.strides(Access(self.out, self.equations[0].at)))
+        a, b = _with_block(contraction.a, self.strides(left)), _with_block(contraction.b, self.strides(right))
         extra = tuple(_with_block(s, self.strides(a)) for s, a in zip(extra, self.around, strict=True))
-        return Contraction({BLOCK_INDEX: self.block.size, **contraction.extents}, *operands), extra
+        return Contraction({BLOCK_INDEX: self.block.size, **contraction.extents}, out, a, b), extra
 
     def describe(self) -> str:
         """The kernel's content as text, from which its code follows."""
@@ -149,13 +146,20 @@ def _with_block(strides: Strides, whole: Strides) -> Strides:
 
 
 def schedule_of(product: Product, target: Target) -> tuple[Contraction, tuple[Strides, ...], Schedule]:
-    """The contraction, its epilogue's accesses, and the schedule chosen for it; blocks are the tasks if there are any."""
+    """The contraction, its epilogue's accesses, and the schedule chosen for it; blocks, if any, are the tasks."""
     contraction, extra = product.contraction()
     schedule = choose(contraction, target)
     if product.block is not None:
         order = (Loop(BLOCK_INDEX), *schedule.order)
         schedule = Schedule(
-            schedule.lane, schedule.vectors, schedule.tiles, order, schedule.reduce, 1, schedule.unroll, schedule.partial
+            schedule.lane,
+            schedule.vectors,
+            schedule.tiles,
+            order,
+            schedule.reduce,
+            1,
+            schedule.unroll,
+            schedule.partial,
         )
         contraction, extra = product.with_block(contraction, extra)
     return contraction, extra, schedule
@@ -167,9 +171,7 @@ def emit_product(
 ) -> ir.Function:  # fmt: skip
     """Add `void name(operands*..., i64 begin, i64 end)`; begin..end selects tasks."""
     names = tuple(f"extra{k}" for k in range(len(extra)))
-    accesses_by_node = {
-        access: (n, strides) for access, n, strides in zip(product.around, names, extra, strict=True)
-    }
+    accesses_by_node = {access: (n, strides) for access, n, strides in zip(product.around, names, extra, strict=True)}
     plain = len(product.equations) == 1 and product.equations[0].value == product.sum
 
     def epilogue(place: Place, total: ir.Value) -> ir.Value:
@@ -210,5 +212,3 @@ class _EpilogueReader:
 
     def reduction(self, node: Reduce) -> ir.Value:
         return self.total
-
-

@@ -175,9 +175,7 @@ def _lanes(contraction: Contraction) -> list[str]:
 
 def _sizes(extent: int, most: int) -> list[int]:
     """Tile sizes worth trying for an extent: even splits, and the largest that fits."""
-    return sorted(
-        {ceil(extent / parts) for parts in range(ceil(extent / most), extent + 1)} | {min(extent, most)}
-    )
+    return sorted({ceil(extent / parts) for parts in range(ceil(extent / most), extent + 1)} | {min(extent, most)})
 
 
 def _reduce_order(contraction: Contraction) -> tuple[str, ...]:

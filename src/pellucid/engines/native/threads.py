@@ -86,9 +86,7 @@ def share(emitter: Emitter, tasks: int, thread: ir.Value, threads: ir.Value) -> 
 
 
 @contextmanager
-def tasks_in_turn(
-    emitter: Emitter, counter: ir.Value, tasks: int, grain: int = 1
-) -> Iterator[tuple[Number, Number]]:
+def tasks_in_turn(emitter: Emitter, counter: ir.Value, tasks: int, grain: int = 1) -> Iterator[tuple[Number, Number]]:
     """Emit a loop in which threads take the next `grain` tasks from an i64 counter until none are left.
 
     Evens out threads that are slowed down from outside. The counter must be zero before, with a barrier in

@@ -33,7 +33,7 @@ from pellucid.notation.index import Affine, Index, box
 from pellucid.notation.random import uniform
 
 WINDOW = 128
-"""A sum or maximum over at most this many points, such as a pooling window, goes point by point if its result is large."""
+"""A reduction of at most this many points, such as a pooling window, goes point by point if its result is large."""
 
 
 def _sigmoid(x: Array) -> Array:
@@ -217,7 +217,7 @@ class Evaluator:
 
 
 def split(node: Expression) -> tuple[list[Expression], list[Expression]]:
-    """The brackets and the other factors of a product, nested products and numerators included; at least the factor 1."""
+    """The brackets and the other factors of a product, nested products and numerators included; at least a 1."""
     if isinstance(node, Bracket):
         return [node], [Const(1)]
     if isinstance(node, Div):

@@ -36,7 +36,9 @@ class NumpyExecutable:
                     del values[name]
         outputs = {t.name: np.array(values[t.name]) for t in self.program.outputs}
         # All successors first: one may be another's present value, under a view.
-        successors = [np.array(values[new.name]) if _is_view(new) else values[new.name] for _, new in self.program.updates]
+        successors = [
+            np.array(values[new.name]) if _is_view(new) else values[new.name] for _, new in self.program.updates
+        ]
         for (old, _), successor in zip(self.program.updates, successors, strict=True):
             np.copyto(arrays[old.name], successor)
         return outputs
