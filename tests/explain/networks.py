@@ -86,7 +86,7 @@ class Network:
             self.x = generator.integers(-3, 4, size=(2, *shape)).astype(np.float32)
             values = {n: generator.integers(-3, 4, size=v.shape) for n, v in self.model.parameters.items()}
             self.model.load({n: v.astype(np.float32) for n, v in values.items()})
-        classes = pc.predict(self.model, self.x).shape[1]
+        classes = pc.predict(self.model, self.x, engine="numpy").shape[1]
         self.target: npt.NDArray[np.generic] = generator.integers(0, classes, size=2)
         if self.loss == "mse":
             self.target = generator.normal(size=(2, classes))
