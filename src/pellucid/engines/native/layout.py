@@ -9,13 +9,13 @@ lies in C order. Two layouts are offered for whole programs:
   so that 1, 4 or 6 channels waste nothing, and blocks depend on each other only in sums over the batch.
 
 What the caller gives and gets stays as written: copies into and out of the blocks are equations too. The last block
-may be part empty. Its empty images hold zeros or numbers that nobody reads: before a sum over the batch they are
-masked.
+may be part empty. Its empty images repeat the last one, so that nothing becomes infinite there that is finite in the
+images that exist; before a sum over the batch they are masked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pellucid.engines.native.channels import ChannelLayout
@@ -24,8 +24,11 @@ from pellucid.notation import Affine, Equation, Expression, Index, Program, Tens
 from pellucid.notation.expression import (
     Access,
     Add,
+    Call,
+    Const,
     Div,
     Mul,
+    Pow,
     Reduce,
     accesses,
     bound_indices,
@@ -43,7 +46,7 @@ def batched_tensors(program: Program) -> dict[Tensor, int] | None:
     """The tensors whose first dimension is the batch, or None where the batch is not simply passed through.
 
     The batch is the first dimension of the first input with more than one dimension; it must be addressed by one
-    index alone wherever it appears.
+    index alone wherever it appears, all of it, and nothing but sums may be taken over it.
     """
     first = next((t for t in program.of_role("input") if len(t.extents) > 1), None)
     if first is None:
@@ -64,7 +67,18 @@ def batched_tensors(program: Program) -> dict[Tensor, int] | None:
             if equation.at[0].single != index or any(index in a.indices for a in equation.at[1:]):
                 return None
             batched[equation.tensor] = 0
-    return batched
+    return batched if all(_passes_through(e, batched, size) for e in program) else None
+
+
+def _passes_through(equation: Equation, batched: Mapping[Tensor, int], size: int) -> bool:
+    """Whether one index runs over the whole batch in all tensors of images that the equation reads and writes."""
+    at = {a.at[0].single for a in (equation.left, *accesses(equation.value)) if a.tensor in batched}
+    if not at:
+        return True
+    index = at.pop()
+    if at or index is None or index.size != size:
+        return False
+    return all(n.kind == "sum" for n in equation.value.walk() if isinstance(n, Reduce) and index in n.indices)
 
 
 @dataclass
@@ -75,7 +89,7 @@ class BatchLayout:
     lanes: int
     batched: dict[Tensor, int]
     moved: dict[Tensor, Tensor] = field(default_factory=dict)
-    extra: list[Equation] = field(default_factory=list)
+    repeats: dict[Tensor, Equation] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.size = next(iter(self.batched)).extents[0]
@@ -103,7 +117,9 @@ class BatchLayout:
             target.definition.append(self._rewrite(equation, target, fresh))
         if self.ragged:
             self._mask_sums([*self.moved.values(), *fresh.values()])
-        outputs = [self._unpack(t) if t in self.moved else fresh.get(t, t) for t in self.program.outputs]
+        wanted = [t for t in self.program.outputs if t.role == "defined"]
+        unpacked = {t: self._unpack(t) if t in self.moved else fresh[t] for t in wanted}
+        outputs = [unpacked.get(t, t) for t in self.program.outputs]
         updates = [(old, fresh.get(new, new)) for old, new in self.program.updates]
         return Program.of(outputs, updates)
 
@@ -148,10 +164,17 @@ class BatchLayout:
 
     def _pack(self, tensor: Tensor, blocked: Tensor) -> list[Equation]:
         inner = tuple(Affine.of(Index(f"x{d}", e)) for d, e in enumerate(tensor.extents[1:], 1))
-        return [
+        pack = [
             Equation(blocked, (block, *inner, Affine.of(lane)), Access(tensor, (image, *inner)))
             for image, block, lane in self._parts()
         ]
+        rest = self.size % self.lanes
+        if rest:
+            lane = Index("n", self.lanes - rest) + rest
+            last = Access(tensor, (Affine.of(self.size - 1), *inner))
+            self.repeats[blocked] = Equation(blocked, (Affine.of(self.blocks - 1), *inner, lane), last)
+            pack.append(self.repeats[blocked])
+        return pack
 
     def _unpack(self, tensor: Tensor) -> Tensor:
         plain = Tensor(tensor.symbol, tensor.extents, kind=tensor.kind, name=tensor.name)
@@ -164,23 +187,17 @@ class BatchLayout:
 
     def _mask_sums(self, tensors: Iterable[Tensor]) -> None:
         """Empty images must add nothing to sums over the batch: one factor of each such sum is 0 there."""
-        tensors = list(tensors)
-        zero = {t for t in self.moved.values() if any(_is_copy(e) for e in t.definition)}
-        by_tensor = {t: t for t in tensors}
-        for tensor in order(t for t in tensors if t.definition):
-            if (
-                tensor in self.moved.values()
-                and tensor not in zero
-                and all(_vanishes(e.value, zero) for e in tensor.definition)
-            ):
+        zero: set[Tensor] = set()
+        ordered = order(t for t in tensors if t.definition)
+        for tensor in ordered:
+            if tensor in self.moved.values() and all(_vanishes(e.value, zero) for e in tensor.definition):
                 zero.add(tensor)
             for number, equation in enumerate(tensor.definition):
-                if not any(i.name == BLOCK for i in bound_indices(equation.value)):
-                    continue
-                tensor.definition[number] = Equation(tensor, equation.at, self._masked(equation.value, zero))
-        del by_tensor
+                if any(i.name == BLOCK for i in bound_indices(equation.value)):
+                    value = self._masked(equation.value, zero, ordered)
+                    tensor.definition[number] = Equation(tensor, equation.at, value)
 
-    def _masked(self, value: Expression, zero: set[Tensor]) -> Expression:
+    def _masked(self, value: Expression, zero: set[Tensor], ordered: list[Tensor]) -> Expression:
         def rule(node: Expression) -> Expression:
             if not isinstance(node, Reduce) or self.block not in node.indices or _vanishes(node.body, zero):
                 return node
@@ -189,7 +206,7 @@ class BatchLayout:
             candidates = [
                 f.tensor
                 for f in (product.factors if isinstance(product, Mul) else (product,))
-                if isinstance(f, Access) and f.tensor in self.moved.values() and len(f.tensor.definition) > 0
+                if isinstance(f, Access) and f.tensor in self.moved.values() and not _divides(f.tensor, ordered)
             ]
             if candidates:
                 chosen = min(candidates, key=lambda t: t.size)
@@ -203,6 +220,9 @@ class BatchLayout:
 
     def _mask_definition(self, tensor: Tensor) -> None:
         """What a tensor holds for images that do not exist is nobody's; make it 0."""
+        if tensor in self.repeats:
+            tensor.definition.remove(self.repeats[tensor])  # what no equation writes is 0
+            return
         for number, equation in enumerate(tensor.definition):
             lane = equation.at[-1].single
             assert lane is not None
@@ -210,13 +230,33 @@ class BatchLayout:
             tensor.definition[number] = Equation(tensor, equation.at, Mul((inside, equation.value)))
 
 
+def _divides(tensor: Tensor, ordered: Iterable[Tensor]) -> bool:
+    """Whether zeros in the tensor could make infinite what is computed from it."""
+    reached = {tensor}
+    for later in ordered:
+        for equation in later.definition:
+            if any(a.tensor in reached for a in accesses(equation.value)):
+                if any(_fragile(node, reached) for node in equation.value.walk()):
+                    return True
+                reached.add(later)
+    return False
+
+
+def _fragile(node: Expression, reached: set[Tensor]) -> bool:
+    """Whether the node divides by one of these tensors, or takes its logarithm."""
+    match node:
+        case Div(_, part) | Call("log", (part,)):
+            pass
+        case Pow(part, exponent) if not (isinstance(exponent, Const) and exponent.value >= 0):
+            pass
+        case _:
+            return False
+    return any(a.tensor in reached for a in accesses(part))
+
+
 def _again(tensor: Tensor) -> Tensor:
     """An undefined tensor like this one."""
     return Tensor(tensor.symbol, tensor.extents, kind=tensor.kind, name=tensor.name)
-
-
-def _is_copy(equation: Equation) -> bool:
-    return isinstance(equation.value, Access) and equation.value.tensor.role == "input"
 
 
 def _vanishes(node: Expression, zero: set[Tensor]) -> bool:
@@ -285,6 +325,7 @@ def _best_lane(last: list[Affine], inner: tuple[Index, ...], lanes: int) -> floa
 
 def apply(program: Program, lanes: int, layout: str) -> Program:
     """The program in the layout of that name; UsageError for one that it cannot have."""
+    program = _without_block(program)
     if layout == "images":
         return program
     batched = batched_tensors(program)
@@ -293,6 +334,23 @@ def apply(program: Program, lanes: int, layout: str) -> Program:
     if layout == "channels":
         return ChannelLayout(program, lanes, batched).apply()
     return BatchLayout(program, lanes, batched).apply()
+
+
+def _without_block(program: Program) -> Program:
+    """Leave the name of the block index to the layout: an equation's own index of that name gets another."""
+
+    def renamed(equation: Equation) -> Equation:
+        names = {i.name: i for i in (*equation.indices, *bound_indices(equation.value))}
+        if BLOCK not in names:
+            return equation
+        name = BLOCK
+        while name in names:
+            name += "'"
+        table = {names[BLOCK]: Affine.of(Index(name, names[BLOCK].extent))}
+        at = tuple(a.substitute(table) for a in equation.at)
+        return Equation(equation.tensor, at, substitute(equation.value, table))
+
+    return Program(tuple(map(renamed, program)), program.outputs, program.updates)
 
 
 def with_room(program: Program) -> Program:
