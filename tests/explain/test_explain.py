@@ -167,9 +167,7 @@ def test_a_given_number_says_what_it_is() -> None:
 def test_a_layer_by_itself_is_explained_too() -> None:
     layer = Linear(3, 2).init(0)
     explanation = explain(layer, [[1.0, 2.0, 3.0]], "Y[1]")
-    assert explanation.value == pytest.approx(
-        float(pc.predict(layer, np.array([[1.0, 2, 3]]), dtype="float64")[0, 1])
-    )
+    assert explanation.value == pytest.approx(float(pc.predict(layer, np.array([[1.0, 2, 3]]), dtype="float64")[0, 1]))
     assert "weight[1,2]" in str(explanation)
 
 
@@ -220,9 +218,7 @@ def test_a_number_that_does_not_exist_is_explained(asked: str, kind: type[Except
 @pytest.mark.parametrize("asked", ["loss", "d conv1[0,0,0]", "loss.P[0,1]"])
 def test_what_concerns_the_loss_needs_a_target(asked: str) -> None:
     model = pc.models.create("lenet5").init()
-    with pytest.raises(
-        UsageError, match=r"needs the loss: say the target, as in explain\(\.\.\., target=7\)"
-    ):
+    with pytest.raises(UsageError, match=r"needs the loss: say the target, as in explain\(\.\.\., target=7\)"):
         explain(model, np.zeros((1, 1, 28, 28)), asked)
 
 

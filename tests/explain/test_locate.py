@@ -79,9 +79,7 @@ def test_the_image_may_be_left_out_of_an_image_tensor() -> None:
         ((0, 0, 0), False, "conv1 has the shape 2x6x5x5: give 4 indices, not 3"),
     ],
 )
-def test_coordinates_outside_name_the_shape(
-    coordinates: tuple[int, ...], per_image: bool, message: str
-) -> None:
+def test_coordinates_outside_name_the_shape(coordinates: tuple[int, ...], per_image: bool, message: str) -> None:
     with pytest.raises(ShapeError, match=message):
         locate.element(Tensor("Y", (2, 6, 5, 5), name="conv1"), coordinates, per_image)
 
