@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from pellucid.engines.native.product import sum_of_products
 from pellucid.notation import Affine, Equation, Expression, Index, Program, Tensor
-from pellucid.notation.expression import Access, accesses, substitute, transform
+from pellucid.notation.expression import Access, accesses, bound_indices, substitute, transform
 
 IMAGES = 4  # dimensions of a tensor of images, and of a convolution's weights
 NHWC = (0, 2, 3, 1)
@@ -74,7 +74,7 @@ class ChannelLayout:
             target.definition.append(Equation(target, at, value))
         elif equation.tensor in self.moved:
             target.definition.append(self._with_packed_weights(Equation(target, at, value)))
-        elif len(equation.at) == IMAGES and equation.tensor not in self.batched:
+        elif len(equation.at) == IMAGES and equation.tensor not in self.batched and equation.covers:
             self._weight_gradient(Equation(target, at, value))
         else:
             target.definition.append(Equation(target, at, value))
@@ -100,7 +100,7 @@ class ChannelLayout:
         if not alone or lane.size % width or lane.size == width:
             replacement = Access(self._pack(found.tensor, order, 0), permuted(found.at, order))
             return _replaced(equation, found, replacement)
-        block, inner = Index(lane.name.upper(), lane.size // width), Index(lane.name, width)
+        block, inner = _block(lane, lane.size // width, equation), Index(lane.name, width)
         place = permuted(found.at, order)
         replacement = Access(self._pack(found.tensor, order, width), (Affine.of(block), *place[:-1], Affine.of(inner)))
         return self._split(_replaced(equation, found, replacement), lane, block * width + inner, replacement)
@@ -111,7 +111,7 @@ class ChannelLayout:
             extents = tuple(tensor.extents[d] for d in order)
             if width:
                 extents = (extents[-1] // width, *extents[:-1], width)
-            copy = Tensor(tensor.symbol, extents, name=f"{tensor.name} packed {order} {width}")
+            copy = Tensor(tensor.symbol, extents, kind=tensor.kind, name=f"{tensor.name} packed {order} {width}")
             inside = [Index(f"x{d}", tensor.extents[d]) for d in order]
             if width:
                 block, inner = Index("xb", extents[0]), Index("xl", width)
@@ -147,7 +147,7 @@ class ChannelLayout:
         if lane is None or found is None or lane.size % width or lane.size == width:
             return equation
         blocks = self._blocked(found.tensor, width)
-        block, inner = Index(lane.name.upper(), lane.size // width), Index(lane.name, width)
+        block, inner = _block(lane, lane.size // width, equation), Index(lane.name, width)
         replacement = Access(blocks, (Affine.of(block), *found.at[:-1], Affine.of(inner)))
         return self._split(_replaced(equation, found, replacement), lane, block * width + inner, replacement)
 
@@ -157,7 +157,10 @@ class ChannelLayout:
         if key not in self.packed:
             *pixels, channels = tensor.extents
             copy = Tensor(
-                tensor.symbol, (channels // width, *pixels, width), name=f"{tensor.name} in blocks of {width}"
+                tensor.symbol,
+                (channels // width, *pixels, width),
+                kind=tensor.kind,
+                name=f"{tensor.name} in blocks of {width}",
             )
             block, inner = Index("xb", channels // width), Index("xl", width)
             at = tuple(Affine.of(Index(f"x{d}", extent)) for d, extent in enumerate(pixels))
@@ -180,6 +183,15 @@ def _every(tensor: Tensor) -> tuple[Affine, ...]:
 
 def _copy(target: Tensor, source: Access, order: tuple[int, ...]) -> Equation:
     return Equation(target, permuted(source.at, order), source)
+
+
+def _block(lane: Index, size: int, equation: Equation) -> Index:
+    """An index for blocks of the lane: its name in capitals, or the first that the equation does not use already."""
+    used = {i.name for i in (*equation.indices, *bound_indices(equation.value))}
+    name = lane.name.upper()
+    while name in used:
+        name += "'"
+    return Index(name, size)
 
 
 def _replaced(equation: Equation, old: Access, new: Access) -> Equation:
