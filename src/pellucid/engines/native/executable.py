@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from pellucid.engines.native.cache import ObjectCache
 from pellucid.engines.native.driver import JOB_NAME, Call, arrange, emit_driver, groups
 from pellucid.engines.native.emit import POINTER, Emitter
 from pellucid.engines.native.generate import generate
-from pellucid.engines.native.lower import Kernel, buffers_of, lower, partial_sums
+from pellucid.engines.native.lower import Kernel, buffers_of, lower, partial_sums, successors
 from pellucid.engines.native.memory import ELEMENT, Arena, Buffer, plan
 from pellucid.engines.native.product import Product
 from pellucid.engines.native.threads import Team, flush_denormals, restore_denormals, team_code
@@ -65,7 +66,7 @@ def prepare(program: Program, target: cpu.Target, threads: int | None = None, ch
     name, why = layout.choose(program, target.lanes)
     if chosen is not None and chosen != name:
         name, why = chosen, f"{chosen}: asked for ({why})"
-    arranged = partial_sums(layout.with_room(layout.apply(program, target.lanes, name)))
+    arranged = partial_sums(layout.with_room(successors(layout.apply(program, target.lanes, name))))
     outside = {*arranged.given, *arranged.outputs}
     alias = {new: old for old, new in arranged.updates}
     buffers = buffers_of(arranged, {*outside, *alias})
@@ -137,8 +138,12 @@ class _Given:
         if array.shape != self.shape:
             raise ShapeError(f"{self.name} must have the shape {self.shape}; got {array.shape}")
         usable = array.dtype == self.dtype and array.flags.c_contiguous
-        if self.updated and not usable:
-            raise UsageError(f"{self.name} is updated in place: it must be a C-ordered {self.dtype} array")
+        if self.updated and not (usable and array.flags.writeable):
+            raise UsageError(
+                f"{self.name} is updated in place: it must be a writable, C-ordered {self.dtype} array; got "
+                f"{array.dtype}{'' if array.flags.c_contiguous else ', not C-ordered'}"
+                f"{'' if array.flags.writeable else ', read-only'}"
+            )
         self.kept = array if usable else np.ascontiguousarray(array, self.dtype)
         # Only an array used in place may be recognised again: a copy would miss what is written to the original.
         self.last = array if usable else None
@@ -190,9 +195,15 @@ class NativeExecutable:
             for returned in self._returned:
                 if returned.name == tensor.name:
                     self._table[entry] = returned.array.ctypes.data
+        self._turn = threading.Lock()
         self._closed = False
 
     def run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        # Arena and outputs are there once: calls from several Python threads take turns.
+        with self._turn:
+            return self._run(arrays)
+
+    def _run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         if self._closed:
             raise UsageError("this executable is closed")
         table = self._table
@@ -205,6 +216,7 @@ class NativeExecutable:
         for returned in self._returned:
             if returned.partial:
                 returned.array[...] = 0
+        passed = {t.name: _value(t, arrays) for t in self._passed}  # a state's value is the one before its update
         if self._team is not None:
             self._team.run(self._job, self._table_address)
         else:
@@ -212,12 +224,12 @@ class NativeExecutable:
         results: dict[str, Array] = {
             r.name: r.array.copy() if r.kind == "float" else r.array.astype(np.int64) for r in self._returned
         }
-        for tensor in self._passed:
-            results[tensor.name] = np.array(arrays[tensor.name])
-        return results
+        return results | passed
 
     def report(self, repeats: int = 20) -> list[tuple[Kernel, int, float]]:
         """Each kernel by itself on one thread: (kernel, tasks, seconds), the median of some runs on made-up data."""
+        if self._closed:
+            raise UsageError("this executable is closed")
         arrays = {t: np.full(t.extents, 0.01, np.float32 if t.kind == "float" else np.int32) for t in self._external}
         slots = _slots(self.compiled, self._external)
         rows = []
@@ -237,15 +249,28 @@ class NativeExecutable:
         return rows
 
     def close(self) -> None:
-        """End the threads and free the code and the memory."""
-        if self._team is not None:
-            self._team.close()
-        self._closed = True
+        """End the threads and free the code and the memory; closing twice is harmless."""
+        with self._turn:
+            if self._closed:
+                return
+            self._closed = True
+            if self._team is not None:
+                self._team.close()
+            self._code.close()
+            self._memory = np.zeros(0, np.float32)
+            self._given, self._returned = [], []
+
+
+def _value(tensor: Tensor, arrays: Mapping[str, Array]) -> Array:
+    """A copy of a given tensor's value."""
+    if tensor.role == "constant" and tensor.value is not None:
+        return tensor.value.astype(np.float32 if tensor.kind == "float" else np.int64)
+    return np.array(arrays[tensor.name])
 
 
 def _external(compiled: Compiled) -> list[Tensor]:
     """The tensors that lie in arrays of the caller, in the order of the table of pointers."""
-    used = {t for k in compiled.kernels for t in k.operands}
+    used = {t for k in compiled.kernels for t in k.operands} | {*compiled.alias.values()}
     program = compiled.program
     return [t for t in dict.fromkeys((*program.given, *program.outputs)) if t in used or t in program.outputs]
 

@@ -32,6 +32,22 @@ OWN_SUMS = 16
 """A sum over blocks gets a partial result for each block where at least this many values are summed within one."""
 
 
+def successors(program: Program) -> Program:
+    """Give each updated state a successor that can be computed in the state's own place: a copy where it could not."""
+    equations, updates = list(program.equations), []
+    taken: set[Tensor] = set(program.outputs)
+    for old, new in program.updates:
+        if new.role == "defined" and new not in taken and any(e.covers for e in program.definition(new)):
+            taken.add(new)
+            updates.append((old, new))
+            continue
+        at = tuple(Affine.of(Index(f"x{d + 1}", extent)) for d, extent in enumerate(old.extents))
+        copy = Tensor(old.symbol, old.extents, kind=old.kind, name=f"next {old.name}")
+        equations.append(Equation(copy, at, Access(new, at)))
+        updates.append((old, copy))
+    return Program(tuple(equations), program.outputs, tuple(updates))
+
+
 def partial_sums(program: Program) -> Program:
     """Split sums over blocks into a sum for each block, and the sum of these: a block is then finished while hot."""
     equations: list[Equation] = []
