@@ -21,6 +21,7 @@ from pellucid.engines.native.contraction import complete, tasks
 from pellucid.engines.native.lower import Kernel
 from pellucid.engines.native.nest import Plan, emit_nest
 from pellucid.engines.native.product import Product, emit_product, schedule_of
+from pellucid.engines.native.transposition import emit_turn, turning
 
 TASK_BYTES = 8
 
@@ -56,6 +57,10 @@ def write(kernel: Kernel, name: str, target: cpu.Target) -> tuple[str, int, str]
         contraction, extra, schedule = schedule_of(kernel, target)
         emit_product(module, name, kernel, target, contraction, extra, schedule)
         return str(module), tasks(contraction, complete(contraction, schedule, target)), str(schedule)
+    turn = turning(kernel, target.lanes)
+    if turn is not None:
+        count = emit_turn(module, name, kernel, turn, target)
+        return str(module), count, str(turn)
     shape = Plan(kernel, target).shape()
     emit_nest(module, name, kernel, shape, target)
     return str(module), shape.tasks, str(shape)
