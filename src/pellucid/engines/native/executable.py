@@ -19,7 +19,7 @@ from pellucid.engines.native.cache import ObjectCache
 from pellucid.engines.native.driver import JOB_NAME, Call, arrange, emit_driver, groups
 from pellucid.engines.native.emit import POINTER, Emitter
 from pellucid.engines.native.generate import generate
-from pellucid.engines.native.lower import Kernel, buffers_of, lower, partial_sums, successors
+from pellucid.engines.native.lower import Kernel, buffers_of, lower, partial_sums, successors, turned_factors
 from pellucid.engines.native.memory import ELEMENT, Arena, Buffer, plan
 from pellucid.engines.native.product import Product
 from pellucid.engines.native.threads import Team, flush_denormals, restore_denormals, team_code
@@ -66,7 +66,8 @@ def prepare(program: Program, target: cpu.Target, threads: int | None = None, ch
     name, why = layout.choose(program, target.lanes)
     if chosen is not None and chosen != name:
         name, why = chosen, f"{chosen}: asked for ({why})"
-    arranged = partial_sums(layout.with_room(successors(layout.apply(program, target.lanes, name))))
+    arranged = layout.with_room(successors(layout.apply(program, target.lanes, name)))
+    arranged = partial_sums(turned_factors(arranged))
     outside = {*arranged.given, *arranged.outputs}
     alias = {new: old for old, new in arranged.updates}
     buffers = buffers_of(arranged, {*outside, *alias})

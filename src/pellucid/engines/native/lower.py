@@ -220,3 +220,48 @@ def describe(kernels: Iterable[Kernel]) -> str:
         lines.append(f"{number:3d} {kind}{' of each block' if kernel.block is not None else ''}")
         lines += [f"      {e}{'' if e.tensor in kernel.stored else '   (not stored)'}" for e in kernel.equations]
     return "\n".join(lines)
+
+
+def turned_factors(program: Program) -> Program:
+    """In the batch layout, let weight gradients of dense layers run their lanes over features instead of images.
+
+    `dW[o,k] = sum(B,n) dY[B,o,n] * X[B,k,n]` sums so few products for each weight that adding up the lanes would cost
+    more than the products. With a copy `X[B,n,k]` neighbouring weights share a vector.
+    """
+    copies: dict[Tensor, Tensor] = {}
+    equations: list[Equation] = []
+    for equation in program:
+        product = sum_of_products(equation)
+        factor = None if product is None else _dense_factor(equation, product)
+        if product is None or factor is None:
+            equations.append(equation)
+            continue
+        if factor.tensor not in copies:
+            copies[factor.tensor] = _turned(factor.tensor)
+            equations += copies[factor.tensor].definition
+        block, feature, image = factor.at
+        turned = Access(copies[factor.tensor], (block, image, feature))
+        value = transform(equation.value, lambda node, old=factor, new=turned: new if node == old else node)
+        equations.append(Equation(equation.tensor, equation.at, value))
+    return Program(tuple(equations), program.outputs, program.updates)
+
+
+def _dense_factor(equation: Equation, product: Reduce) -> Access | None:
+    """The factor with the features that the result's last dimension counts, if only images are summed over."""
+    images = [i for i in product.indices if i.name != BLOCK]
+    if len(images) != 1 or len(images) == len(product.indices) or not equation.at:
+        return None
+    last = equation.at[-1].single
+    for access in accesses(product.body):
+        if len(access.at) == 3 and access.at[1].single == last is not None and access.at[2].single == images[0]:
+            return access
+    return None
+
+
+def _turned(tensor: Tensor) -> Tensor:
+    block, features, lanes = tensor.extents
+    copy = Tensor(tensor.symbol, (block, lanes, features), name=f"{tensor.name} turned")
+    b, n, k = Index(BLOCK, block), Index("n", lanes), Index("k", features)
+    at = tuple(map(Affine.of, (b, n, k)))
+    copy.definition = [Equation(copy, at, Access(tensor, (at[0], at[2], at[1])))]
+    return copy
