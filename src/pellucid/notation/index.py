@@ -66,7 +66,8 @@ class Affine:
             return Affine(((value, 1),))
         if isinstance(value, int):
             return Affine((), value)
-        raise NotationError(f"a tensor is addressed by indices and integers, not by {value!r}")
+        shown = repr(value) if isinstance(value, str) else value
+        raise NotationError(f"a tensor is addressed by indices and integers, not by {shown}")
 
     @staticmethod
     def combine(terms: Iterable[tuple[Index, int]], constant: int) -> Affine:

@@ -59,7 +59,7 @@ class NumpyExecutable:
         block = Evaluator(equation, values, self.dtype).value()
         value = block.spread(equation.indices)
         shape = tuple(i.size for i in equation.indices)
-        if equation.covers and all(a.single is not None for a in equation.at):
+        if equation.covers and [a.single for a in equation.at] == list(equation.indices):
             values[tensor.name] = np.asarray(np.broadcast_to(value, shape), dtype=dtype, order="C")
             return
         if tensor.name not in values:

@@ -1,0 +1,56 @@
+"""Derived gradients of random equations, judged by an interpreter that computes derivatives another way."""
+
+import numpy as np
+from hypothesis import assume, event, given, settings
+from hypothesis import strategies as st
+
+from pellucid.engines.numpy.executable import NumpyEngine
+from pellucid.errors import NotationError
+from pellucid.notation import Program, Tensor
+from pellucid.notation.derive import derive
+from tests.notation.interpreter import interpret, place, points, slope
+from tests.notation.strategies import Sample, samples, values
+
+
+def gradients_of(sample: Sample, *, keep_all: bool = False) -> tuple[Tensor, dict[Tensor, Tensor]]:
+    incoming = Tensor("dY", sample.output.extents, role="input", name="incoming")
+    try:
+        found = derive({sample.output: incoming}, sample.given, keep_all=keep_all)
+    except NotationError as error:
+        assert "too many strided indices" in str(error)
+        event("refused")
+        assume(False)
+    return incoming, {t: found[t] for t in sample.given}
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(samples(), st.integers(0, 2**31), st.booleans())
+def test_a_derived_gradient_is_the_derivative(sample: Sample, seed: int, keep_all: bool) -> None:
+    generator = np.random.default_rng(seed)
+    incoming, gradients = gradients_of(sample, keep_all=keep_all)
+    arrays = {t.name: values(t.extents, generator) for t in (*sample.given, incoming)}
+    forward = Program.of([sample.output])
+    program = Program.of(gradients.values())
+    derived = NumpyEngine().compile(program, dtype="float64").run(arrays)
+    derived |= {t.name: arrays[t.name] for t in gradients.values() if t.name in arrays}
+    interpreted = interpret(program, arrays)
+    for tensor, gradient in gradients.items():
+        got = derived[gradient.name]
+        assert got.shape == tensor.extents
+        np.testing.assert_allclose(got, interpreted[gradient.name], rtol=1e-9, atol=1e-12)
+        direction = {
+            tensor.name: generator.choice([-1.0, 1.0], tensor.extents) * generator.uniform(0.5, 1, tensor.extents)
+        }
+        measured = slope(forward, arrays, direction, arrays["incoming"])
+        np.testing.assert_allclose(np.sum(got * direction[tensor.name]), measured, rtol=1e-9, atol=1e-10)
+
+
+@settings(max_examples=80, deadline=None, derandomize=True)
+@given(samples())
+def test_every_element_of_a_gradient_is_written_inside_it_and_once(sample: Sample) -> None:
+    _, gradients = gradients_of(sample, keep_all=True)
+    for equation in Program.of(gradients.values()):
+        equation.check_writes(equation.tensor.extents)
+    for gradient in gradients.values():
+        written = [place(e.at, point) for e in gradient.definition for point in points(e.indices)]
+        assert len(written) == len(set(written))
