@@ -32,7 +32,8 @@ ALLOWED: dict[str, set[str]] = {
     "formats": RUNNING,
     "lessons": RUNNING | {"explain"},
     "derivation": MATHEMATICS,
-    "cli": RUNNING | {"derivation", "data", "train", "explain", "formats", "lessons", "pellucid"},
+    "bench": RUNNING | {"data", "train"},
+    "cli": RUNNING | {"bench", "derivation", "data", "train", "explain", "formats", "lessons", "pellucid"},
     "__init__": RUNNING | {"derivation", "data", "train", "explain", "formats", "lessons"},
     "__main__": {"cli"},
 }
@@ -49,11 +50,11 @@ THIRD_PARTY: dict[str, tuple[str, ...]] = {
     "matplotlib": ("pellucid.train", "pellucid.explain"),
     "sklearn": ("pellucid.formats",),
     "onnx": ("pellucid.formats",),
-    "torch": (),
+    "torch": ("pellucid.bench.opponent",),  # what `pellucid bench` compares with, where it is installed
 }
 
 # These belong to extras: importing them when a module loads would make the extra a requirement.
-ONLY_INSIDE_FUNCTIONS = {"matplotlib", "sklearn", "onnx"}
+ONLY_INSIDE_FUNCTIONS = {"matplotlib", "sklearn", "onnx", "torch"}
 
 
 def imported_names(tree: ast.AST, package: str) -> Iterator[tuple[int, str]]:
@@ -147,6 +148,8 @@ def test_the_table_has_no_circle() -> None:
         ),
         ("pellucid.engines.numpy.run", "import llvmlite.binding", "llvmlite is not for engines"),
         ("pellucid.cli.train", "import torch", "torch is not for cli"),
+        ("pellucid.bench.measure", "def f():\n    import torch", "torch is not for bench"),
+        ("pellucid.bench.opponent", "import torch", "it is an extra"),
         ("pellucid.train.plots", "import matplotlib.pyplot as plt", "it is an extra"),
     ],
 )

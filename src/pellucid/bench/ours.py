@@ -1,0 +1,67 @@
+"""Pellucid's side of a measurement: a workload on one of its engines, through the interface that everyone uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from pellucid import engines, execution, training
+from pellucid.bench import programs
+from pellucid.bench.workloads import Convolution, Network, Values, Workload
+
+MOMENTUM = "optimizer.momentum."
+
+
+@dataclass(frozen=True)
+class Side:
+    """One way to run a workload: what to call again and again, and what its first run computed, by name."""
+
+    name: str
+    run: Callable[[], object]
+    first: dict[str, Values]
+    close: Callable[[], None]
+
+
+def prepare(workload: Workload, threads: int, engine: str = "native") -> Side:
+    """Compile a workload and run it once."""
+    if isinstance(workload, Convolution):
+        return _convolution(workload, threads, engine)
+    return (_training if workload.training else _inference)(workload, threads, engine)
+
+
+def _training(workload: Network, threads: int, engine: str) -> Side:
+    """A training step; after the first, the momentum is the gradient."""
+    x, y = workload.images(), workload.labels()
+    model, shape = workload.build(), workload.shape
+    step = training.compile_training(
+        model, shape[0], shape[1:], optimizer=programs.optimizer(), engine=engine, threads=threads
+    )
+    loss = step(x, y)
+    first = {f"d {k.removeprefix(MOMENTUM)}": v for k, v in step.state_dict().items() if k.startswith(MOMENTUM)}
+    first |= {"loss": np.array(loss), "output": step.output.copy()}
+    return Side(engine, lambda: step(x, y), first, step.close)
+
+
+def _inference(workload: Network, threads: int, engine: str) -> Side:
+    x, shape = workload.images(), workload.shape
+    infer = execution.compile(workload.build(), shape[0], shape[1:], engine, threads=threads)
+    return Side(engine, lambda: infer(x), {"output": infer(x)}, infer.close)
+
+
+def _convolution(workload: Convolution, threads: int, engine: str) -> Side:
+    layer = workload.build()
+    arrays = {"weight": layer.parameters["weight"], "input": workload.images()}
+    if workload.direction == "forward":
+        program = programs.inference(layer, workload.shape)
+    else:
+        program = programs.gradient(layer, workload.shape, workload.direction.removesuffix(" gradient"))
+        arrays["incoming gradient"] = workload.incoming()
+    executable = engines.get(engine).compile(program, threads=threads)
+    wanted = program.outputs[0].name
+
+    def run() -> Values:
+        return executable.run(arrays)[wanted]
+
+    return Side(engine, run, {workload.what: run()}, executable.close)

@@ -1,0 +1,75 @@
+"""Results for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pellucid.bench.measure import Result
+from pellucid.bench.timing import Spread
+
+
+def header(results: Sequence[Result]) -> list[str]:
+    """The table's header; without PyTorch, only our own columns."""
+    first = ["workload", "run", "batch", "Pellucid", "of peak"]
+    if any(r.best or r.failed for r in results):
+        first += ["PyTorch", "its mode", "speed ratio"]
+    return [*first, "difference", *(["memory"] if any(r.memory for r in results) else [])]
+
+
+def rows(results: Sequence[Result]) -> list[list[str]]:
+    """One row for each workload."""
+    return [_row(result, header(results)) for result in results]
+
+
+def _row(result: Result, columns: Sequence[str]) -> list[str]:
+    cells = {
+        "workload": result.name,
+        "run": result.what,
+        "batch": str(result.batch),
+        "Pellucid": spread(result.ours),
+        "of peak": f"{100 * result.share:.1f}%" if result.share <= 1 else "MORE THAN THE PEAK",
+        "PyTorch": spread(result.times[result.best]) if result.best else "did not run",
+        "its mode": result.best or "",
+        "speed ratio": _ratio(result),
+        "difference": f"{result.distance:.0e}" if result.correct else f"WRONG ({result.where}: {result.distance:.0e})",
+        "memory": _memory(result),
+    }
+    return [cells[column] for column in columns]
+
+
+def _ratio(result: Result) -> str:
+    if result.ratio is None:
+        return "no result" if not result.correct else ""
+    return f"{result.ratio.median:.2f}x ({result.ratio.lower:.2f}-{result.ratio.upper:.2f})"
+
+
+def _memory(result: Result) -> str:
+    known = [f"{bytes_ / 1e6:.0f} MB" if bytes_ else "?" for bytes_ in result.memory.values()]
+    return " / ".join(known)
+
+
+def spread(times: Spread) -> str:
+    """A median with its quartiles, in the unit that fits."""
+    scale, unit = (1e6, "us") if times.median < 1e-3 else (1e3, "ms")
+    median, lower, upper = (_short(scale * t) for t in (times.median, times.lower, times.upper))
+    return f"{median} {unit} ({lower}-{upper})"
+
+
+def _short(number: float) -> str:
+    """Three digits."""
+    return f"{number:.0f}" if number >= 100 else f"{number:.1f}" if number >= 10 else f"{number:.2f}"
+
+
+def remarks(results: Sequence[Result]) -> list[str]:
+    """What the table does not say: modes that did not run, times of all that did."""
+    lines = []
+    for mode in dict.fromkeys(mode for r in results for mode in r.failed):
+        reasons = dict.fromkeys(r.failed[mode] for r in results if mode in r.failed)
+        lines += [f"PyTorch's mode {mode} did not count: {reason}" for reason in reasons]
+    for result in results:
+        others = [
+            f"{name} {spread(time)}" for name, time in result.times.items() if name not in ("native", result.best)
+        ]
+        if others:
+            lines.append(f"{result.name}, {result.what}, batch {result.batch}: {', '.join(others)}")
+    return lines
