@@ -132,15 +132,15 @@ class Mathematics:
         return build.fdiv(top, build.fadd(one, small))
 
     def tanh(self, x: ir.Value) -> ir.Value:
-        """A quotient of polynomials in x^2, times x; beyond 8 the value at 8, which is 1 to within a rounding."""
+        """A quotient of polynomials in x^2, times x; beyond 8 it is 1 or -1 to within a rounding."""
         build = self.emitter.builder
-        high, low = self.like(x, TANH_LARGEST), self.like(x, -TANH_LARGEST)
-        # The unordered comparisons let not-a-number through.
-        x = build.select(build.fcmp_unordered("<", x, high), x, high)
-        x = build.select(build.fcmp_unordered(">", x, low), x, low)
         square = build.fmul(x, x)
         top = build.fmul(x, self.polynomial(square, TANH_TOP))
-        return build.fdiv(top, self.polynomial(square, TANH_BOTTOM))
+        quotient = build.fdiv(top, self.polynomial(square, TANH_BOTTOM))
+        sign = build.select(build.fcmp_ordered("<", x, self.like(x, 0.0)), self.like(x, -1.0), self.like(x, 1.0))
+        # The unordered comparison lets not-a-number through.
+        near = build.fcmp_unordered("<", self.absolute(x), self.like(x, TANH_LARGEST))
+        return build.select(near, quotient, sign)
 
     # ---- logarithm and powers
 
