@@ -31,9 +31,7 @@ LATE = (
 
 
 def in_new_process(program: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     return done.stdout.strip()
 
 
@@ -79,9 +77,7 @@ def test_data_never_becomes_code(forbidden: str) -> None:
     found = []
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            called = (
-                isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == forbidden
-            )
+            called = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == forbidden
             imported = isinstance(node, ast.Import) and forbidden in {alias.name for alias in node.names}
             taken = isinstance(node, ast.ImportFrom) and node.module == forbidden
             if called or imported or taken:
@@ -91,7 +87,5 @@ def test_data_never_becomes_code(forbidden: str) -> None:
 
 def test_arrays_are_read_without_pickle() -> None:
     """`numpy.load` reads pickles only when allowed to, and nothing here allows it."""
-    allowed = [
-        path for path in SOURCES if re.search(r"allow_pickle\s*=\s*True", path.read_text(encoding="utf-8"))
-    ]
+    allowed = [path for path in SOURCES if re.search(r"allow_pickle\s*=\s*True", path.read_text(encoding="utf-8"))]
     assert allowed == []

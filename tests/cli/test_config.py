@@ -17,9 +17,7 @@ def no_defaults(model: str) -> dict[str, object]:
 
 def test_each_layer_covers_the_ones_below(tmp_path: Path) -> None:
     file = tmp_path / "run.toml"
-    file.write_text(
-        "[model]\nname = 'notes-cnn'\n[optimizer]\nlr = 0.2\nmomentum = 0.8\nweight_decay = 0.1\n"
-    )
+    file.write_text("[model]\nname = 'notes-cnn'\n[optimizer]\nlr = 0.2\nmomentum = 0.8\nweight_decay = 0.1\n")
     config = resolve(
         str(file),
         ["optimizer.momentum=0.7", "optimizer.weight_decay=0.2"],

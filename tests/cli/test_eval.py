@@ -41,9 +41,7 @@ def test_the_figures_as_text(pellucid: Command, trained: Path) -> None:
 def test_requirements_decide_the_exit_code(
     requirements: list[str], code: int, message: str, pellucid: Command, trained: Path
 ) -> None:
-    done = pellucid(
-        "eval", trained, "--json", *[word for text in requirements for word in ("--require", text)]
-    )
+    done = pellucid("eval", trained, "--json", *[word for text in requirements for word in ("--require", text)])
     assert done.code == code
     assert message in done.err
     assert done.json["images"] == 12  # the figures are printed in any case
@@ -55,9 +53,7 @@ def test_a_value_that_is_not_a_number_fulfils_nothing() -> None:
     assert not Requirement.parse("loss>=1").holds(values)
 
 
-@pytest.mark.parametrize(
-    "text", ["acc>=0.9", "accuracy", "accuracy>=", "accuracy=>0.9", "accuracy>=0.9.1", ""]
-)
+@pytest.mark.parametrize("text", ["acc>=0.9", "accuracy", "accuracy>=", "accuracy=>0.9", "accuracy>=0.9.1", ""])
 def test_a_requirement_that_cannot_be_read(text: str) -> None:
     with pytest.raises(UsageError, match=r"accuracy or loss.*'accuracy>=0\.99'"):
         Requirement.parse(text)
@@ -74,9 +70,7 @@ def damaged(trained: Path, tmp_path: Path, name: str) -> tuple[Path, Path]:
     return run, run / name
 
 
-@pytest.mark.parametrize(
-    "name", ["ckpt/best/model.safetensors", "ckpt/best/state.json", "data.json", "config.toml"]
-)
+@pytest.mark.parametrize("name", ["ckpt/best/model.safetensors", "ckpt/best/state.json", "data.json", "config.toml"])
 def test_a_damaged_file_is_named(name: str, pellucid: Command, trained: Path, tmp_path: Path) -> None:
     run, file = damaged(trained, tmp_path, name)
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2] + b"\xff{")

@@ -65,7 +65,5 @@ def test_an_untrained_network_by_name(pellucid: Command, tmp_path: Path) -> None
         (["lenet5", "0"], 2, ["missing argument 'WHAT'"]),
     ],
 )
-def test_what_cannot_be_opened(
-    arguments: list[str], code: int, phrases: list[str], pellucid: Command
-) -> None:
+def test_what_cannot_be_opened(arguments: list[str], code: int, phrases: list[str], pellucid: Command) -> None:
     pellucid("explain", *arguments).failed_with(code, *phrases)

@@ -84,9 +84,7 @@ def test_the_result_of_a_command_is_its_exit_code() -> None:
 
 
 def pellucid(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "pellucid", *arguments], capture_output=True, text=True, timeout=60
-    )
+    return subprocess.run([sys.executable, "-m", "pellucid", *arguments], capture_output=True, text=True, timeout=60)
 
 
 @pytest.mark.parametrize(
@@ -150,9 +148,7 @@ def test_a_reader_that_leaves_early_hears_nothing(arguments: list[str], code: in
 
 def test_a_full_or_closed_stdout() -> None:
     command = f"{sys.executable} -m pellucid --help"
-    full = subprocess.run(
-        ["bash", "-c", f"{command} > /dev/full"], capture_output=True, text=True, timeout=60
-    )
+    full = subprocess.run(["bash", "-c", f"{command} > /dev/full"], capture_output=True, text=True, timeout=60)
     assert (full.returncode, full.stderr) == (5, "pellucid: error: No space left on device.\n")
     closed = subprocess.run(["bash", "-c", f"{command} >&-"], capture_output=True, text=True, timeout=60)
     assert (closed.returncode, closed.stderr) == (0, "")

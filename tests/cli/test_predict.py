@@ -42,9 +42,7 @@ def test_the_table_for_people(pellucid: Command, trained: Path, images: Path) ->
     assert done.err == ""
 
 
-def test_unreadable_images_are_listed_after_the_others(
-    pellucid: Command, trained: Path, images: Path
-) -> None:
+def test_unreadable_images_are_listed_after_the_others(pellucid: Command, trained: Path, images: Path) -> None:
     (images / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
     missing = images / "missing.png"
     done = pellucid("predict", trained, images, missing, "--json")
@@ -58,9 +56,7 @@ def test_unreadable_images_are_listed_after_the_others(
 
 def test_a_folder_without_images(pellucid: Command, trained: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    pellucid("predict", trained, tmp_path / "empty").failed_with(
-        3, f"{tmp_path / 'empty'}: there are no images"
-    )
+    pellucid("predict", trained, tmp_path / "empty").failed_with(3, f"{tmp_path / 'empty'}: there are no images")
 
 
 def test_nothing_to_predict(pellucid: Command, trained: Path) -> None:

@@ -32,9 +32,7 @@ def test_what_does_not_fit(pellucid: Command, tmp_path: Path) -> None:
     pellucid("summary", "lenet").failed_with(2, "unknown model 'lenet'", "Did you mean 'lenet5'")
     pellucid("summary", tmp_path).failed_with(2, "holds no run")
     pellucid("summary", "lenet5", "--input-shape", "1,64,64").failed_with(2, '"fc1"', "400")
-    pellucid("summary", "lenet5", "--input-shape", "28").failed_with(
-        2, "'28' is not channels, height and width"
-    )
+    pellucid("summary", "lenet5", "--input-shape", "28").failed_with(2, "'28' is not channels, height and width")
 
 
 def test_the_list_of_models(pellucid: Command) -> None:

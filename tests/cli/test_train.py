@@ -152,9 +152,7 @@ def test_a_folder_that_cannot_be_written(pellucid: Command, pictures: Path, tmp_
 
 def test_a_full_disk_leaves_no_traceback(pictures: Path, tmp_path: Path) -> None:
     """A limit on the size of files stands in for the full disk: the system refuses the same write."""
-    command = shlex.join(
-        [sys.executable, "-m", "pellucid", "train", str(pictures), *map(str, QUICK), "--out", "run"]
-    )
+    command = shlex.join([sys.executable, "-m", "pellucid", "train", str(pictures), *map(str, QUICK), "--out", "run"])
     limited = ["bash", "-c", f"ulimit -f 4; {command}"]
     done = subprocess.run(limited, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 5, done.stderr
@@ -182,9 +180,7 @@ def test_print_config_trains_nothing(pellucid: Command, tmp_path: Path) -> None:
     assert 'name = "adam"                    # --optimizer' in done.out
 
 
-def test_an_interrupted_run_is_saved_and_can_be_continued(
-    pellucid: Command, pictures: Path, tmp_path: Path
-) -> None:
+def test_an_interrupted_run_is_saved_and_can_be_continued(pellucid: Command, pictures: Path, tmp_path: Path) -> None:
     arguments = [
         "train",
         str(pictures),

@@ -43,9 +43,7 @@ def test_links(tool: ModuleType, tmp_path: Path) -> None:
 
 
 def test_python_blocks_share_a_namespace(tool: ModuleType, tmp_path: Path) -> None:
-    text = (
-        "```python\na = 1\n```\n```python\n>>> a + 1\n2\n>>> b = 3\n```\n```python\nassert a + b == 4\n```\n"
-    )
+    text = "```python\na = 1\n```\n```python\n>>> a + 1\n2\n>>> b = 3\n```\n```python\nassert a + b == 4\n```\n"
     assert list(tool.check_blocks(write(tmp_path, text))) == []
 
 
