@@ -80,7 +80,7 @@ def test_the_value_stays(node: Expression, seed: int) -> None:
         (-(x * -1), "X[i]"),
         (x * -1 * -1, "X[i]"),
         (x * Fraction(1, 3) * 3, "X[i]"),
-        (-x + y, "-X[i] + Y[i]"),
+        (-x + y, "Y[i] - X[i]"),
         (sum_over([K], x), "3 * X[i]"),
         (sum_over([K], x * X[K]), "X[i] * (sum(k) X[k])"),
         (sum_over([K], X[K] + Y[K]), "sum(k) (X[k] + Y[k])"),

@@ -313,9 +313,10 @@ def _build(terms: list[Monomial]) -> Expression:
     if len(terms) == 1:
         return _product(terms[0])
     common, rest = _common(terms)
+    total = Add(tuple(_product(t) for t in rest))
     if common.coefficient == 1 and not common.powers:
-        return Add(tuple(_product(t) for t in terms))
-    return _product(common.times(Monomial(1, ((Add(tuple(_product(t) for t in rest)), 1),))))
+        return total
+    return _product(common.times(Monomial(1, ((total, 1),))))
 
 
 def reads(equation: Equation, tensor: Tensor) -> int:
