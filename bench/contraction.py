@@ -125,9 +125,7 @@ def batch_input(conv: Conv, target: cpu.Target) -> Contraction:
     return Contraction(
         dict(n=n, i=height, j=width, u=k, v=k, c=conv.inputs, o=conv.outputs),
         Access(_image(height, width, n, "c i j") | {"n": 1}),
-        Access(
-            {"o": (height + k - 1) * row, "i": row, "u": -row, "j": n, "v": -n, "n": 1}, (k - 1) * (row + n)
-        ),
+        Access({"o": (height + k - 1) * row, "i": row, "u": -row, "j": n, "v": -n, "n": 1}, (k - 1) * (row + n)),
         Access({"o": conv.inputs * k * k, "c": k * k, "u": k, "v": 1}),
     )
 

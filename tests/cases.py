@@ -302,9 +302,7 @@ def both(value: int | tuple[int, int]) -> tuple[int, int]:
 def makes_sense(case: Case) -> bool:
     """Whether an image fits the case and the case means something."""
     options = case.options
-    if "groups" in options and any(
-        options[side] % options["groups"] for side in ("in_channels", "out_channels")
-    ):
+    if "groups" in options and any(options[side] % options["groups"] for side in ("in_channels", "out_channels")):
         return False
     if options.get("padding") == "same":
         return bool(options["stride"] == 1)

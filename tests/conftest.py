@@ -27,9 +27,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     elif "engine" in asked:
         metafunc.parametrize("engine", list(ENGINES))
     if "double_engine" in asked:
-        metafunc.parametrize(
-            "double_engine", [name for name, dtypes in ENGINES.items() if "float64" in dtypes]
-        )
+        metafunc.parametrize("double_engine", [name for name, dtypes in ENGINES.items() if "float64" in dtypes])
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -93,13 +93,9 @@ def violations(source: str, module: str, is_package: bool = False) -> list[str]:
         elif top in THIRD_PARTY and not f"{module}.".startswith(tuple(f"{p}." for p in THIRD_PARTY[top])):
             found.append(f"{module}:{line}: {top} is not for {room}")
     for node in tree.body:
-        for line, name in (
-            imported_names(node, package) if isinstance(node, ast.Import | ast.ImportFrom) else ()
-        ):
+        for line, name in imported_names(node, package) if isinstance(node, ast.Import | ast.ImportFrom) else ():
             if name.split(".")[0] in ONLY_INSIDE_FUNCTIONS:
-                found.append(
-                    f"{module}:{line}: import {name} inside the function that needs it: it is an extra"
-                )
+                found.append(f"{module}:{line}: import {name} inside the function that needs it: it is an extra")
     return found
 
 

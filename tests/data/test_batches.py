@@ -43,8 +43,7 @@ def test_without_shuffling():
 
 def test_seed_and_epoch_make_the_order():
     orders = {
-        key: tuple(Batches(DATASET, 5, seed=key[0], epoch=key[1]).order())
-        for key in [(0, 0), (0, 1), (1, 0), (1, 1)]
+        key: tuple(Batches(DATASET, 5, seed=key[0], epoch=key[1]).order()) for key in [(0, 0), (0, 1), (1, 0), (1, 1)]
     }
     assert len(set(orders.values())) == 4
     assert orders[1, 1] == tuple(Batches(DATASET, 7, seed=1, epoch=1).order())

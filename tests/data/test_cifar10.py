@@ -64,12 +64,8 @@ def write(folder: Path, contents: dict[str, bytes]) -> Path:
 
 def check(splits) -> None:
     expected = [records(seed) for seed in range(6)]
-    np.testing.assert_array_equal(
-        splits.train.images, np.concatenate([images for _, images, _ in expected[:5]])
-    )
-    np.testing.assert_array_equal(
-        splits.train.labels, np.concatenate([labels for _, _, labels in expected[:5]])
-    )
+    np.testing.assert_array_equal(splits.train.images, np.concatenate([images for _, images, _ in expected[:5]]))
+    np.testing.assert_array_equal(splits.train.labels, np.concatenate([labels for _, _, labels in expected[:5]]))
     np.testing.assert_array_equal(splits.test.images, expected[5][1])
     assert splits.classes == list(CLASSES)
 
@@ -168,9 +164,7 @@ def test_nothing_there(tmp_path):
     (tmp_path / "data").mkdir()
     with pytest.raises(DataError) as caught:
         load("cifar10", root=tmp_path / "data")
-    assert '"cifar10" was not found. Looked for cifar-10-batches-bin/, cifar-10-binary.tar.gz' in str(
-        caught.value
-    )
+    assert '"cifar10" was not found. Looked for cifar-10-batches-bin/, cifar-10-binary.tar.gz' in str(caught.value)
     assert f"{tmp_path / 'data' / 'cifar10'}: nothing" in str(caught.value)
     assert "fetch 170 MB" in str(caught.value)
 

@@ -21,9 +21,7 @@ posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX files")
 
 
 def as_set(dataset) -> set[tuple[bytes, int]]:
-    return {
-        (image.tobytes(), int(label)) for image, label in zip(dataset.images, dataset.labels, strict=True)
-    }
+    return {(image.tobytes(), int(label)) for image, label in zip(dataset.images, dataset.labels, strict=True)}
 
 
 @pytest.mark.parametrize("validation", ["val", "valid", "validation", "Val"])

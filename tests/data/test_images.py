@@ -226,9 +226,7 @@ def test_formats_that_are_not_listed_are_not_opened(format):
     side = 32 if format == "ICNS" else 16
     data = saved(Image.new("RGB", (side, side), "red"), format)
     Image.open(io.BytesIO(data)).close()
-    with pytest.raises(
-        DataError, match="not an image in one of the formats PNG, JPEG, BMP, GIF, TIFF, WEBP, PPM"
-    ):
+    with pytest.raises(DataError, match="not an image in one of the formats PNG, JPEG, BMP, GIF, TIFF, WEBP, PPM"):
         open_image(data)
 
 

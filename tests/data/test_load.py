@@ -190,9 +190,7 @@ def test_arrays():
     splits = from_arrays((images, labels), test=(images[:5], labels[:5]), seed=2)
     assert splits.classes == ["0", "1", "2"]
     assert (len(splits.train), len(splits.validation), len(splits.test)) == (27, 3, 5)
-    given = from_arrays(
-        (images, labels), validation=(images[:6], labels[:6]), classes=["x", "y", "z"], name="mine"
-    )
+    given = from_arrays((images, labels), validation=(images[:6], labels[:6]), classes=["x", "y", "z"], name="mine")
     assert given.classes == ["x", "y", "z"] and len(given.train) == 30 and len(given.validation) == 6
     assert "mine: 3 classes" in given.description() and "the arrays given" in given.description()
     json.dumps(given.to_json())
@@ -260,9 +258,7 @@ def test_loading_runs_no_code_and_asks_no_network(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("PELLUCID_DATA", raising=False)
     arguments = ["digits", f"mnist={tmp_path / 'mnist'}", str(tmp_path / "folder")]
-    done = subprocess.run(
-        [sys.executable, "-c", GUARDED, *arguments], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", GUARDED, *arguments], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "quiet\n"), done.stderr
 
 

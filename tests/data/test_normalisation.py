@@ -45,9 +45,7 @@ def test_the_formula():
     normalisation = Normalisation((0.5, 0.25, 0.0), (0.5, 0.125, 2.0))
     applied = normalisation.apply(IMAGES)
     assert applied.dtype == np.float32 and applied.shape == IMAGES.shape
-    expected = (IMAGES / 255.0 - np.array([0.5, 0.25, 0.0])[:, None, None]) / np.array([0.5, 0.125, 2.0])[
-        :, None, None
-    ]
+    expected = (IMAGES / 255.0 - np.array([0.5, 0.25, 0.0])[:, None, None]) / np.array([0.5, 0.125, 2.0])[:, None, None]
     np.testing.assert_array_equal(applied, expected.astype(np.float32))
 
 

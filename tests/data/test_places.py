@@ -85,9 +85,7 @@ def test_a_full_disk_is_a_resource_error(tmp_path, monkeypatch, call):
 
     monkeypatch.setattr(os, call, fail)
     with (
-        pytest.raises(
-            ResourceError, match=r"file: cannot be written \(No space left on device\). Free some space"
-        ),
+        pytest.raises(ResourceError, match=r"file: cannot be written \(No space left on device\). Free some space"),
         atomic_writer(tmp_path / "file") as file,
     ):
         file.write(b"data")

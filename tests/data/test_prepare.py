@@ -31,9 +31,7 @@ def test_all_orientations_give_the_same_input(tmp_path):
     for orientation, array in stored.items():
         exif = Image.Exif()
         exif[0x0112] = orientation
-        (tmp_path / "x.png").write_bytes(
-            saved(Image.fromarray(np.ascontiguousarray(array)), "PNG", exif=exif)
-        )
+        (tmp_path / "x.png").write_bytes(saved(Image.fromarray(np.ascontiguousarray(array)), "PNG", exif=exif))
         found = prepare_image(tmp_path / "x.png", size=None, channels=1, normalisation=PLAIN)
         np.testing.assert_array_equal(found[0], (picture / 255).astype(np.float32))
 

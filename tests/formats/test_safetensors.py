@@ -243,12 +243,8 @@ def test_saving_replaces_in_one_step_or_not_at_all(tmp_path: Path, monkeypatch: 
     path = tmp_path / "w.safetensors"
     save_weights(path, {"a": np.array(1.0)})
     with monkeypatch.context() as patch:
-        patch.setattr(
-            os, "fsync", lambda descriptor: (_ for _ in ()).throw(OSError(28, "No space left on device"))
-        )
-        with pytest.raises(
-            ResourceError, match=r"Could not save the weights to .*No space left.*Free some space"
-        ):
+        patch.setattr(os, "fsync", lambda descriptor: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        with pytest.raises(ResourceError, match=r"Could not save the weights to .*No space left.*Free some space"):
             save_weights(path, {"a": np.array(2.0)})
     assert load_weights(path).tensors["a"] == 1
     assert os.listdir(tmp_path) == ["w.safetensors"]

@@ -23,9 +23,7 @@ ALL = {
 every_activation = pytest.mark.parametrize("kind", ALL)
 
 
-def apply(
-    layer: pc.layers.Layer, row: list[float], *, engine: str, dtype: str
-) -> tuple[list[float], list[float]]:
+def apply(layer: pc.layers.Layer, row: list[float], *, engine: str, dtype: str) -> tuple[list[float], list[float]]:
     """Output and input gradient of one row, for an output gradient of ones."""
     x = np.array([row], dtype=dtype)
     y, dx, _ = pc.vjp(layer, x, np.ones(x.shape, dtype), engine=engine, dtype=dtype, training=True)

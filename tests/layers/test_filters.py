@@ -45,14 +45,10 @@ def test_edges_of_the_letter(engine: str) -> None:
 
 
 @every_filter
-def test_named_filters_agree_with_plain_loops(
-    name: str, double_engine: str, generator: np.random.Generator
-) -> None:
+def test_named_filters_agree_with_plain_loops(name: str, double_engine: str, generator: np.random.Generator) -> None:
     x = generator.normal(size=(2, 1, 5, 6))
     dy = generator.normal(size=(2, 1, 5, 6))
-    y, dx, gradients = pc.vjp(
-        pc.layers.FixedFilter2d(name, padding=1), x, dy, engine=double_engine, dtype="float64"
-    )
+    y, dx, gradients = pc.vjp(pc.layers.FixedFilter2d(name, padding=1), x, dy, engine=double_engine, dtype="float64")
     expected = conv2d(x, KERNELS[name].reshape(1, 1, 3, 3), None, dy, padding=1)
     np.testing.assert_allclose(y, expected.y, rtol=1e-10)
     np.testing.assert_allclose(dx, expected.dx, rtol=1e-10, atol=1e-14)

@@ -67,14 +67,10 @@ def test_flatten_runs_channel_by_channel_and_row_by_row(engine: str) -> None:
     np.testing.assert_array_equal(y, np.arange(24).reshape(2, 12))
 
 
-def test_one_image_gives_what_it_gives_among_others(
-    double_engine: str, generator: np.random.Generator
-) -> None:
+def test_one_image_gives_what_it_gives_among_others(double_engine: str, generator: np.random.Generator) -> None:
     """No image of a batch sees another."""
     model = pc.Sequential([("fc1", pc.layers.Linear(5, 3))]).init(seed=0)
     x = generator.normal(size=(4, 5))
     together = pc.predict(model, x, engine=double_engine, dtype="float64")
-    alone = np.concatenate(
-        [pc.predict(model, x[n : n + 1], engine=double_engine, dtype="float64") for n in range(4)]
-    )
+    alone = np.concatenate([pc.predict(model, x[n : n + 1], engine=double_engine, dtype="float64") for n in range(4)])
     np.testing.assert_allclose(together, alone, rtol=1e-12)

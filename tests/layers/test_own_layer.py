@@ -277,9 +277,7 @@ def test_values_of_a_pixel_shuffle(engine: str) -> None:
         assert y[n, c, i, j] == x[n, 4 * c + 2 * (i % 2) + j % 2, i // 2, j // 2]
 
 
-def test_it_trains_is_summed_up_and_reloaded_like_a_built_in_layer(
-    engine: str, generator: np.random.Generator
-) -> None:
+def test_it_trains_is_summed_up_and_reloaded_like_a_built_in_layer(engine: str, generator: np.random.Generator) -> None:
     def network() -> pc.Graph:
         return pc.Sequential(
             [
@@ -321,9 +319,7 @@ def test_a_tensor_used_twice_collects_both_gradients(double_engine: str) -> None
     assert list(model.parameters) == ["one.weight"]
     w = np.array([[1.0, 2.0], [3.0, 4.0]])
     x, dy = np.array([[5.0, 7.0]]), np.array([[1.0, 10.0]])
-    y, dx, gradients = pc.vjp(
-        model, x, dy, engine=double_engine, dtype="float64", parameters={"one.weight": w}
-    )
+    y, dx, gradients = pc.vjp(model, x, dy, engine=double_engine, dtype="float64", parameters={"one.weight": w})
     hidden = x @ w.T
     np.testing.assert_allclose(y, hidden @ w.T)
     np.testing.assert_allclose(dx, dy @ w @ w)

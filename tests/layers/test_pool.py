@@ -37,9 +37,7 @@ def test_a_cell_collects_from_all_windows_it_wins(ties: str, engine: str) -> Non
 def test_padding_never_wins(engine: str) -> None:
     """Padding is minus infinity for a maximum, not zero."""
     x = np.full((1, 1, 3, 3), -7, np.float32)
-    y, dx, _ = pc.vjp(
-        pc.layers.MaxPool2d(3, stride=1, padding=1), x, np.ones((1, 1, 3, 3), np.float32), engine=engine
-    )
+    y, dx, _ = pc.vjp(pc.layers.MaxPool2d(3, stride=1, padding=1), x, np.ones((1, 1, 3, 3), np.float32), engine=engine)
     assert y[0, 0].tolist() == [[-7] * 3] * 3
     assert dx.sum() == 9
 

@@ -123,9 +123,7 @@ class Author:
             return Part(exp(-(a.notation**2)), lambda v, at: float(np.exp(-(a.plain(v, at) ** 2))))
         b = self.expression(depth - 1, tap)
         if kind == 5:
-            return Part(
-                a.notation / (1 + b.notation**2), lambda v, at: a.plain(v, at) / (1 + b.plain(v, at) ** 2)
-            )
+            return Part(a.notation / (1 + b.notation**2), lambda v, at: a.plain(v, at) / (1 + b.plain(v, at) ** 2))
         if kind == 6:
             return Part(a.notation * b.notation, lambda v, at: a.plain(v, at) * b.plain(v, at))
         return Part(a.notation - 2 * b.notation, lambda v, at: a.plain(v, at) - 2 * b.plain(v, at))

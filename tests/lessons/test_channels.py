@@ -9,9 +9,7 @@ from pellucid.lessons.sums import Sum, parse
 def filter_gradient_by_loops() -> list[Sum]:
     """Which pixel meets which gradient, by the definition of a 2x2 filter on a 3x3 input."""
     return [
-        parse(" + ".join(f"dO{i}{j}*X{i + u}{j + v}" for i in (1, 2) for j in (1, 2)))
-        for u in (0, 1)
-        for v in (0, 1)
+        parse(" + ".join(f"dO{i}{j}*X{i + u}{j + v}" for i in (1, 2) for j in (1, 2))) for u in (0, 1) for v in (0, 1)
     ]
 
 

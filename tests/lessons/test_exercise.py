@@ -81,9 +81,7 @@ def test_rows_that_fit_no_filter_better_than_another_are_refused() -> None:
         ("dX[3,3]", "agrees", None),
     ],
 )
-def test_what_is_found(
-    found: dict[str, lessons.Finding], name: str, verdict: str, first_cause: str | None
-) -> None:
+def test_what_is_found(found: dict[str, lessons.Finding], name: str, verdict: str, first_cause: str | None) -> None:
     assert found[name].verdict == verdict
     assert (found[name].first_cause or "").removeprefix("exercise.") == (first_cause or "")
 

@@ -12,9 +12,7 @@ BEGIN, END = "<!-- written by the code from here -->\n", "<!-- to here -->\n"
 
 RIGHT = Finding("a.x[1]", "page 1", "x", "1.0", "1.00", "agrees", "exact")
 CUT = Finding("a.x[2]", "page 1", "x", "1.0", "1.09", "agrees", "truncated")
-WRONG = Finding(
-    "a.y", "page 2", "y", "2|3", "3", "deviates", "slip", ("a.y",), ("one digit",), "3", note="Hm."
-)
+WRONG = Finding("a.y", "page 2", "y", "2|3", "3", "deviates", "slip", ("a.y",), ("one digit",), "3", note="Hm.")
 LATER = [
     Finding(f"a.z[{k}]", "page 3", "z", str(k), "9", "follows from an earlier slip", "earlier slip", ("a.y",))
     for k in (1, 2)
@@ -63,9 +61,7 @@ def generated() -> str:
     """The part of docs/lessons.md that the code writes."""
     every = [lessons.lesson(name) for name in lessons.names()]
     remarks = [f"- `{lesson.name}` {remark}" for lesson in every for remark in lessons.remarks(lesson)]
-    return "\n".join(
-        [lessons.report(finding for lesson in every for finding in lesson.check()), *remarks, ""]
-    )
+    return "\n".join([lessons.report(finding for lesson in every for finding in lesson.check()), *remarks, ""])
 
 
 def test_the_document_shows_what_the_code_finds() -> None:

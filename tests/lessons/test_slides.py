@@ -41,9 +41,7 @@ def test_the_letters_are_those_of_plain_loops() -> None:
     image = [[1, 1, 0], [1, 1, 0], [1, 0, 0]]
     taps = [(u, v) for u in (0, 1) for v in (0, 1)]
     by_hand = [
-        parse(" + ".join(f"{image[i + u][j + v]}*w{u + 1}{v + 1}" for u, v in taps))
-        for i in (0, 1)
-        for j in (0, 1)
+        parse(" + ".join(f"{image[i + u][j + v]}*w{u + 1}{v + 1}" for u, v in taps)) for i in (0, 1) for j in (0, 1)
     ]
     lesson = lessons.lesson("slides")
     assert lesson.true("feature") == by_hand

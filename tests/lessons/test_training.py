@@ -71,9 +71,7 @@ def test_the_gradients_are_those_of_differences() -> None:
         differences = slope(matrix, lambda: forward(*weights)["error"][0])
         assert lesson.true(name) == pytest.approx(np.array(differences), rel=1e-6, abs=1e-9)
         start = np.array(matrix)
-        assert lesson.true(f"w{name[2:]}_new") == pytest.approx(
-            start - 0.01 * np.array(differences), rel=1e-9
-        )
+        assert lesson.true(f"w{name[2:]}_new") == pytest.approx(start - 0.01 * np.array(differences), rel=1e-9)
 
 
 def test_the_built_in_model_takes_the_same_step() -> None:

@@ -67,9 +67,7 @@ def test_cross_entropy_of_large_logits(dtype: str, engine: str) -> None:
     """Logits far apart: the loss is their distance, not infinity, and the gradient is s - y."""
     z = np.array([[1000.0, 0.0, -1000.0]], dtype)
     for label, expected in ((0, 0.0), (1, 1000.0), (2, 2000.0)):
-        value, dz = pc.loss_and_gradient(
-            pc.losses.CrossEntropy(), z, np.array([label]), engine=engine, dtype=dtype
-        )
+        value, dz = pc.loss_and_gradient(pc.losses.CrossEntropy(), z, np.array([label]), engine=engine, dtype=dtype)
         assert value == expected
         assert dz.tolist() == [[1.0 - (label == 0), -float(label == 1), -float(label == 2)]]
 
@@ -84,9 +82,7 @@ def test_notes_loss_of_certain_outputs(engine: str) -> None:
     assert value > 50
 
 
-def test_labels_and_their_one_hot_rows_mean_the_same(
-    double_engine: str, generator: np.random.Generator
-) -> None:
+def test_labels_and_their_one_hot_rows_mean_the_same(double_engine: str, generator: np.random.Generator) -> None:
     z = generator.normal(size=(5, 4))
     labels = np.array([0, 3, 1, 1, 2])
     for loss in (pc.losses.CrossEntropy(), pc.losses.CrossEntropy(label_smoothing=0.1)):
@@ -137,9 +133,7 @@ def test_targets_that_do_not_fit_are_refused(bad: Bad, engine: str) -> None:
     assert "target" in str(error.value) or "label" in str(error.value)
 
 
-@pytest.mark.parametrize(
-    "make", [pc.losses.MeanSquaredError, pc.losses.OutputCrossEntropy], ids=["squared", "outputs"]
-)
+@pytest.mark.parametrize("make", [pc.losses.MeanSquaredError, pc.losses.OutputCrossEntropy], ids=["squared", "outputs"])
 def test_outputs_and_targets_must_have_one_shape(make: Callable[[], pc.losses.Loss], engine: str) -> None:
     with pytest.raises(ShapeError, match=r"2, 3.*2, 4|2, 4.*2, 3|3.*4|4.*3|2x3.*2x4|2x4.*2x3"):
         pc.loss_and_gradient(make(), np.full((2, 3), 0.5), np.full((2, 4), 0.5), engine=engine)

@@ -147,9 +147,7 @@ def test_a_smaller_last_batch_is_its_own_mean(rows: int, engine: str, dtype: str
         assert_close(name, now[name], wanted, **CLOSE[dtype], repro=repro)
 
 
-@pytest.mark.parametrize(
-    "case", [OPTIMIZER_CASES[5], OPTIMIZER_CASES[10], OPTIMIZER_CASES[14]], ids=lambda c: c.id
-)
+@pytest.mark.parametrize("case", [OPTIMIZER_CASES[5], OPTIMIZER_CASES[10], OPTIMIZER_CASES[14]], ids=lambda c: c.id)
 def test_a_restored_state_goes_on_as_if_nothing_had_happened(
     case: OptimizerCase, dtype: str, engine: str, repro: str
 ) -> None:
@@ -243,9 +241,7 @@ def test_arguments_that_make_no_sense_are_refused(kind: str, options: dict[str, 
     ],
     ids=["too many", "none", "wider", "labels"],
 )
-def test_batches_that_do_not_fit_are_refused(
-    x_shape: tuple[int, ...], labels: int, message: str, engine: str
-) -> None:
+def test_batches_that_do_not_fit_are_refused(x_shape: tuple[int, ...], labels: int, message: str, engine: str) -> None:
     step = compiled(OPTIMIZER_CASES[0], engine, "float32")
     before = step.parameters
     with pytest.raises(PellucidError, match=message):

@@ -27,9 +27,7 @@ def relu(x: Array, dy: Array | None = None) -> Result:
 
 def leaky_relu(x: Array, dy: Array | None = None, *, negative_slope: float = 0.01) -> Result:
     """x above 0 and a fraction of x elsewhere; the slope at 0 is the fraction."""
-    return elementwise(
-        x, dy, lambda e: e if e > 0 else negative_slope * e, lambda e: 1.0 if e > 0 else negative_slope
-    )
+    return elementwise(x, dy, lambda e: e if e > 0 else negative_slope * e, lambda e: 1.0 if e > 0 else negative_slope)
 
 
 def _sigmoid(e: float) -> float:
@@ -46,9 +44,7 @@ def tanh(x: Array, dy: Array | None = None) -> Result:
     return elementwise(x, dy, math.tanh, lambda e: 1.0 / math.cosh(e) ** 2)
 
 
-def scaled_tanh(
-    x: Array, dy: Array | None = None, *, amplitude: float = 1.7159, slope: float = 2 / 3
-) -> Result:
+def scaled_tanh(x: Array, dy: Array | None = None, *, amplitude: float = 1.7159, slope: float = 2 / 3) -> Result:
     """amplitude * tanh(slope * x), as in LeNet-5 of 1998."""
     return elementwise(
         x,

@@ -55,9 +55,7 @@ def assert_close_in_norm(name: str, actual: AnyArray, expected: AnyArray, *, rto
     excess = difference - 10 * rtol * np.max(np.abs(wanted))
     if not off <= rtol or np.any(excess > 0):
         worst = describe_worst(got, wanted, np.where(excess > 0, excess, difference))
-        raise AssertionError(
-            f"{name}: off by {off:.3e} of its length (limit {rtol:g}); {worst}\n  repro: {repro}"
-        )
+        raise AssertionError(f"{name}: off by {off:.3e} of its length (limit {rtol:g}); {worst}\n  repro: {repro}")
 
 
 def assert_identical(name: str, actual: AnyArray, expected: AnyArray, repro: str) -> None:

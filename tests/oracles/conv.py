@@ -98,9 +98,7 @@ def conv2d(
     return Result(shaped(ys, y_shape), shaped(dxs, x.shape), gradients)
 
 
-def fixed_filter2d(
-    x: Array, kernel: Array, dy: Array | None = None, *, stride: Size = 1, padding: Size = 0
-) -> Result:
+def fixed_filter2d(x: Array, kernel: Array, dy: Array | None = None, *, stride: Size = 1, padding: Size = 0) -> Result:
     """One given kernel slid over every channel on its own; nothing is learned."""
     channels = x.shape[1]
     weight = np.stack([kernel[None, :, :]] * channels)

@@ -20,9 +20,7 @@ def _targets(target: npt.NDArray[np.generic], classes: int) -> Array:
     return one_hot(target.astype(np.int64), classes) if target.ndim == 1 else target.astype(np.float64)
 
 
-def cross_entropy(
-    z: Array, target: npt.NDArray[np.generic], *, label_smoothing: float = 0.0
-) -> tuple[float, Array]:
+def cross_entropy(z: Array, target: npt.NDArray[np.generic], *, label_smoothing: float = 0.0) -> tuple[float, Array]:
     """-sum(t log softmax(z)), the mean over the batch; smoothing blends the target with 1 / K."""
     batch, classes = z.shape
     targets = _targets(target, classes)

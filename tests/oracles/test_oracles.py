@@ -128,9 +128,7 @@ def test_threefry_known_answers(
 def test_comparison_names_the_worst_element() -> None:
     wanted = np.array([[1.0, 2.0], [3.0, 4.0]])
     got = wanted + np.array([[0.0, 0.1], [0.5, 0.0]])
-    with pytest.raises(
-        AssertionError, match=r"y: worst element \[1, 0\]: got 3.5, expected 3.0.*2 of 4"
-    ) as error:
+    with pytest.raises(AssertionError, match=r"y: worst element \[1, 0\]: got 3.5, expected 3.0.*2 of 4") as error:
         compare.assert_close("y", got, wanted, rtol=1e-6, repro="run this")
     assert "repro: run this" in str(error.value)
 

@@ -24,9 +24,7 @@ def output_cross_entropy(z: Tensor, target: Tensor, _: LossCase) -> Tensor:
 
 
 LOSSES: dict[str, Callable[[Tensor, Tensor, LossCase], Any]] = {
-    "cross_entropy": lambda z, target, case: functional.cross_entropy(
-        z, target, label_smoothing=case.label_smoothing
-    ),
+    "cross_entropy": lambda z, target, case: functional.cross_entropy(z, target, label_smoothing=case.label_smoothing),
     "output_cross_entropy": output_cross_entropy,
     "mean_squared_error": lambda z, target, _: functional.mse_loss(z, target),
 }

@@ -190,9 +190,7 @@ def test_optimizers_agree(case: OptimizerCase, double_engine: str, repro: str) -
     optimizer = TORCH[case.kind](twin.parameters(), **options)
     for number, (x, labels) in enumerate(batches(model, 5)):
         expected = torch_step(twin, optimizer, torch.tensor(x).double(), torch.tensor(labels))
-        assert_close(
-            f"loss {number}", np.array([step(x, labels)]), np.array([expected]), rtol=1e-7, repro=repro
-        )
+        assert_close(f"loss {number}", np.array([step(x, labels)]), np.array([expected]), rtol=1e-7, repro=repro)
     for key, parameter in twin.named_parameters():
         wanted = parameter.detach().numpy()
         assert_close(key, step.parameters[key], wanted, rtol=1e-5, atol=1e-9, repro=repro)

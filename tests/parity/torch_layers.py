@@ -34,9 +34,7 @@ def max_pool2d(x: Tensor, parameters: Parameters, options: Mapping[str, Any]) ->
 def fixed_filter2d(x: Tensor, parameters: Parameters, options: Mapping[str, Any]) -> Tensor:
     """The same kernel for every channel: a depthwise convolution."""
     kernel = torch.tensor(options["kernel"], dtype=x.dtype).expand(x.shape[1], 1, -1, -1)
-    return functional.conv2d(
-        x, kernel, stride=options["stride"], padding=options["padding"], groups=x.shape[1]
-    )
+    return functional.conv2d(x, kernel, stride=options["stride"], padding=options["padding"], groups=x.shape[1])
 
 
 LAYERS: dict[str, Callable[[Tensor, Parameters, Mapping[str, Any]], Tensor]] = {

@@ -83,9 +83,7 @@ class FakeStep:
         gradients = {"fc.weight": difference.T @ noisy.reshape(len(x), -1), "fc.bias": difference.sum(0)}
         for name, gradient in gradients.items():
             self.momentum[name] = np.float32(0.9) * self.momentum[name] + gradient
-            self.inner.parameters[name] = (
-                self.inner.parameters[name] - np.float32(learning_rate) * self.momentum[name]
-            )
+            self.inner.parameters[name] = self.inner.parameters[name] - np.float32(learning_rate) * self.momentum[name]
         self.count += 1
         self.rates.append(learning_rate)
         return loss

@@ -51,9 +51,7 @@ def test_what_was_saved_comes_back(tmp_path: Path) -> None:
     row |= {"validation_accuracy": None, "images_per_second": 1e-300, "seconds": 0.0, "learning_rate": 1e22}
     position = TrainingState(1, 2, 3, 0.1 + 0.7, 5, 6, 7.25, 0.05, row, 0, [row], "patience")
     stored = make(3)
-    checkpoint.save(
-        last, Checkpoint(stored.weights, stored.state, position, {"a": [1, None]}, {"model": "é"})
-    )
+    checkpoint.save(last, Checkpoint(stored.weights, stored.state, position, {"a": [1, None]}, {"model": "é"}))
     loaded = checkpoint.load(last)
     assert loaded.position == position
     assert loaded.settings == {"a": [1, None]} and loaded.spec == {"model": "é"}
@@ -269,9 +267,7 @@ def resealed(content: Any) -> bytes:
         ({"position.best": {"epoch": 1}}, "history is not a list of epochs"),
     ],
 )
-def test_a_well_sealed_but_senseless_state_is_refused(
-    tmp_path: Path, change: dict[str, Any], complaint: str
-) -> None:
+def test_a_well_sealed_but_senseless_state_is_refused(tmp_path: Path, change: dict[str, Any], complaint: str) -> None:
     checkpoint.save(tmp_path / "last", make(1))
     path = tmp_path / "last" / POSITION
     content = json.loads(path.read_bytes())["content"]
@@ -284,9 +280,7 @@ def test_a_well_sealed_but_senseless_state_is_refused(
     assert complaint in str(caught.value) and str(tmp_path) in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "text", [b"[" * 100_000, b"\xff\xfe", b"null", b"[]", b"{}", b'{"content":[],"sha256":""}']
-)
+@pytest.mark.parametrize("text", [b"[" * 100_000, b"\xff\xfe", b"null", b"[]", b"{}", b'{"content":[],"sha256":""}'])
 def test_a_state_that_is_not_one_is_refused(tmp_path: Path, text: bytes) -> None:
     checkpoint.save(tmp_path / "last", make(1))
     (tmp_path / "last" / POSITION).write_bytes(text)

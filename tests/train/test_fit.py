@@ -40,9 +40,7 @@ def test_history_has_a_row_per_epoch_and_the_model_the_last_weights() -> None:
     # the validation figures, counted here once more without batches
     assert splits.validation is not None
     logits = model.logits(splits.validation.images)
-    assert run.history[-1]["validation_loss"] == pytest.approx(
-        cross_entropy(logits, splits.validation.labels)
-    )
+    assert run.history[-1]["validation_loss"] == pytest.approx(cross_entropy(logits, splits.validation.labels))
     right = (softmax(logits).argmax(1) == splits.validation.labels).mean()
     assert run.history[-1]["validation_accuracy"] == pytest.approx(right)
     assert run.history[-1]["train_loss"] < run.history[0]["train_loss"]
@@ -134,9 +132,7 @@ def test_a_resumed_run_continues_the_same_metrics_files(tmp_path: Path) -> None:
             file.write("half a line of a kill")
     run = run_fake(tmp_path / "a", epochs=3, resume=True)
     with open(tmp_path / "a/metrics.csv", newline="") as file:
-        assert [float(row["train_loss"]) for row in csv.DictReader(file)] == [
-            r["train_loss"] for r in run.history
-        ]
+        assert [float(row["train_loss"]) for row in csv.DictReader(file)] == [r["train_loss"] for r in run.history]
     assert [json.loads(x) for x in (tmp_path / "a/metrics.jsonl").read_text().splitlines()] == run.history
 
 

@@ -37,9 +37,7 @@ def test_a_folder_that_cannot_be_locked_is_refused(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(fcntl, "flock", refuse)
     before = len(os.listdir("/proc/self/fd"))
-    with pytest.raises(
-        ResourceError, match=r"cannot be locked: No locks available\. Choose a folder on a local"
-    ):
+    with pytest.raises(ResourceError, match=r"cannot be locked: No locks available\. Choose a folder on a local"):
         RunFolder(tmp_path / "a").open(False)
     assert len(os.listdir("/proc/self/fd")) == before, "no descriptor is left open"
 
@@ -82,9 +80,7 @@ def test_a_disk_that_takes_nothing_does_not_hang(tmp_path: Path, monkeypatch: py
     assert caught.value.filename == str(tmp_path / "a")
 
 
-def test_a_disk_that_takes_little_at_a_time_gets_it_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_that_takes_little_at_a_time_gets_it_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write = os.write
     monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, bytes(data[:3])))
     write_file(tmp_path / "a", b"0123456789")

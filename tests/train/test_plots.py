@@ -63,9 +63,7 @@ def test_worst(worst: int) -> None:
     opened(plots.draw_worst(make_dataset(20, 0), evaluation(["a", "b", "c"], worst)))
 
 
-@pytest.mark.parametrize(
-    "name", ["$x^$", "\x00\x1b[31m", "x" * 300, "고양이", "گربه", "", "<script>", "a\nb"]
-)
+@pytest.mark.parametrize("name", ["$x^$", "\x00\x1b[31m", "x" * 300, "고양이", "گربه", "", "<script>", "a\nb"])
 def test_names_are_drawn_as_they_are(name: str) -> None:
     """No formulas, no errors, no warnings, whatever a class is called."""
     result = evaluation([name, "other"], worst=2)

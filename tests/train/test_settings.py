@@ -26,9 +26,7 @@ def test_intervals_are_steps_or_times(given: Any, expected: Interval) -> None:
 
 @pytest.mark.parametrize("given", [0, -1, True, 2.5, "0", "0s", "s", "5 days", "", "1e3", "-5s"])
 def test_anything_else_is_refused(given: Any) -> None:
-    with pytest.raises(
-        ConfigError, match=r'number of steps \(500\) or a time \("90s", "10min"\), but is'
-    ) as caught:
+    with pytest.raises(ConfigError, match=r'number of steps \(500\) or a time \("90s", "10min"\), but is') as caught:
         parse_interval(given)
     assert repr(given) in str(caught.value)
 
@@ -60,9 +58,7 @@ def test_differences_are_all_named() -> None:
         "optimizer.name was SGD, now Adam",
         "seed was 0, now 1",
     ]
-    expected = (
-        f"runs/a was started with other settings: {'; '.join(differences)}. Resuming continues the same"
-    )
+    expected = f"runs/a was started with other settings: {'; '.join(differences)}. Resuming continues the same"
     assert str(caught.value).startswith(expected)
     assert changes({"epochs": 1, "x": "a" * 90}, {"epochs": 2}) == [
         "epochs 1 -> 2",

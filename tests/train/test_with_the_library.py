@@ -50,9 +50,7 @@ def test_a_network_learns_and_the_run_says_so(digits: Any, tmp_path: Path) -> No
     expected = np.zeros((10, 10), int)
     np.add.at(expected, (digits.validation.labels, predicted), 1)
     assert np.array_equal(measured.confusion, expected)
-    assert same_weights(
-        load_run(tmp_path / "a", "last", model=network()).model.parameters, run.model.parameters
-    )
+    assert same_weights(load_run(tmp_path / "a", "last", model=network()).model.parameters, run.model.parameters)
     assert {path.name for path in (tmp_path / "a/plots").iterdir()} == {
         "curves.png",
         "confusion.png",
@@ -143,9 +141,7 @@ def test_killed_and_resumed_in_other_processes_equals_not_killed(digits: Any, tm
         ({"dtype": "float64"}, "dtype was float32, now float64"),
     ],
 )
-def test_another_training_is_not_resumed(
-    digits: Any, tmp_path: Path, change: dict[str, Any], complaint: str
-) -> None:
+def test_another_training_is_not_resumed(digits: Any, tmp_path: Path, change: dict[str, Any], complaint: str) -> None:
     train(digits, tmp_path / "a", epochs=1)
     with pytest.raises(UsageError) as caught:
         train(digits, tmp_path / "a", resume=True, **change)
@@ -158,9 +154,7 @@ def test_other_data_or_another_network_is_not_resumed(digits: Any, tmp_path: Pat
     with pytest.raises(UsageError, match=r"started with other settings: data_sha256 was"):
         train(other, tmp_path / "a", resume=True)
     larger = pc.Sequential([pc.layers.Flatten(), pc.layers.Linear(64, 10)])
-    with pytest.raises(
-        CheckpointError, match=r"missing: model\.fc1\.weight|shape mismatch: model\.fc1\.weight"
-    ):
+    with pytest.raises(CheckpointError, match=r"missing: model\.fc1\.weight|shape mismatch: model\.fc1\.weight"):
         fit(
             larger,
             digits,
@@ -235,9 +229,7 @@ def test_the_report_names_hostile_classes_harmlessly(tmp_path: Path) -> None:
         ({"optimizer": 0.1}, "optimizer must be one of pellucid.optim"),
     ],
 )
-def test_wrong_arguments_are_refused(
-    digits: Any, tmp_path: Path, change: dict[str, Any], complaint: str
-) -> None:
+def test_wrong_arguments_are_refused(digits: Any, tmp_path: Path, change: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ConfigError) as caught:
         train(digits, tmp_path / "a", **change)
     assert complaint in str(caught.value)

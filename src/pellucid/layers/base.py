@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import operator
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -86,7 +86,8 @@ class Layer:
                 y = self.forward_training(inputs[0], random)
         except ShapeError as error:
             raise ShapeError(f'{kind} "{path}": {error}' if path else f"{kind}: {error}") from None
-        name_tensors(y, path, set(inputs))
+        successors = [t.update for t in self.tensors().values() if random is not None and t.update is not None]
+        name_tensors(y, path, set(inputs), successors)
         return y
 
     def tensors(self) -> dict[str, Parameter | State]:
@@ -139,11 +140,11 @@ class Layer:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in plain.items())})"
 
 
-def name_tensors(y: Tensor, path: str, known: set[Tensor]) -> None:
-    """The result takes the layer's path as its name, what it was computed from `path.symbol`."""
+def name_tensors(y: Tensor, path: str, known: set[Tensor], successors: Iterable[Tensor] = ()) -> None:
+    """The result takes the layer's path as its name; what it was computed from, and its states' successors, `path.symbol`."""
     if not path:
         return
-    stack = [y]
+    stack = [*successors, y]
     while stack:
         tensor = stack.pop()
         if tensor in known or tensor.role not in ("defined", "constant"):

@@ -92,9 +92,7 @@ def test_compiled_code_is_the_same_from_the_cache(tmp_path: Path, monkeypatch: p
     target = cpu.target()
     store = ObjectCache(tmp_path)
     first = store.compiled([TEXT, TEXT], target)
-    monkeypatch.setattr(
-        codegen, "compile_objects", lambda texts, *_: [pytest.fail("compiled again") for _ in texts]
-    )
+    monkeypatch.setattr(codegen, "compile_objects", lambda texts, *_: [pytest.fail("compiled again") for _ in texts])
     assert store.compiled([TEXT, TEXT], target) == first
 
 
@@ -107,9 +105,7 @@ def test_a_damaged_entry_is_compiled_again(tmp_path: Path) -> None:
 
 
 def test_the_key_depends_on_text_target_and_versions(monkeypatch: pytest.MonkeyPatch) -> None:
-    keys = {
-        cache.object_key(text, cpu.target(name)) for text in (TEXT, TEXT + " ") for name in ("avx2", "sse")
-    }
+    keys = {cache.object_key(text, cpu.target(name)) for text in (TEXT, TEXT + " ") for name in ("avx2", "sse")}
     monkeypatch.setattr(codegen, "versions", lambda: "another version")
     keys.add(cache.object_key(TEXT, cpu.target("sse")))
     assert len(keys) == 5
@@ -135,9 +131,7 @@ def test_an_entry_larger_than_the_cache_is_not_kept(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_temporary_file_stays_behind_when_writing_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_temporary_file_stays_behind_when_writing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(source: str, target: Path) -> None:
         raise OSError(28, "No space left on device")
 

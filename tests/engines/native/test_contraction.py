@@ -77,9 +77,7 @@ def run(
     contraction, random = case.contraction, np.random.default_rng(seed)
     extras = extras or {}
     module = ir.Module()
-    emit_contraction(
-        module, "kernel", contraction, case.schedule, target, epilogue=epilogue, extras=tuple(extras)
-    )
+    emit_contraction(module, "kernel", contraction, case.schedule, target, epilogue=epilogue, extras=tuple(extras))
     code = codegen.Loaded([codegen.compile_object(str(module), target)], target)
     buffers, pointers = {}, []
     for name, access in contraction.operands.items():
@@ -93,9 +91,7 @@ def run(
         pointers.append(buffer.ctypes.data + 4 * (GUARD - low))
     before = {name: buffer.copy() for name, buffer in buffers.items()}
     expected = reference(contraction, before)
-    kind = ctypes.CFUNCTYPE(
-        None, *[ctypes.c_void_p] * (len(pointers) + len(extras)), ctypes.c_int64, ctypes.c_int64
-    )
+    kind = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * (len(pointers) + len(extras)), ctypes.c_int64, ctypes.c_int64)
     kernel = kind(code.address("kernel"))
     total = tasks(contraction, case.schedule)
     for share in reversed(range(shares)):
@@ -156,9 +152,7 @@ def cases(draw: st.DrawFn, lanes: int) -> Case:
         most = extents["block"] * extents[lane]
         ragged = (Ragged("block", lane, draw(st.integers(most - extents[lane] + 1, most))),)
     used = {name: [index for index in extents if draw(st.integers(0, 3))] for name in ("a", "b", "initial")}
-    accesses = {
-        name: dense_strides(draw, indices, extents) for name, indices in used.items() if name != "initial"
-    }
+    accesses = {name: dense_strides(draw, indices, extents) for name, indices in used.items() if name != "initial"}
     if reduced and "i" in accesses["a"] and draw(st.booleans()):
         accesses["a"][reduced[0]] = accesses["a"]["i"]  # a convolution reads overlapping windows
     initial: str | Access = draw(st.sampled_from(["zero", "out", "bias"]))
@@ -284,9 +278,7 @@ def test_a_one_by_one_convolution_merges_into_a_matrix_product() -> None:
 def test_an_epilogue_sees_each_finished_sum_once(name: str, lane: str, blocked: bool) -> None:
     """out = max(sum + bias[j], 0); the sum itself goes to a second tensor."""
     target = cpu.target(name)
-    contraction = matrix_product(
-        5, 37, 41, b=Access({"k": 1, "j": 41}) if lane == "k" else Access({"k": 37, "j": 1})
-    )
+    contraction = matrix_product(5, 37, 41, b=Access({"k": 1, "j": 41}) if lane == "k" else Access({"k": 37, "j": 1}))
     order = (Loop("k", 2 * target.lanes),) if blocked else ()
     schedule = Schedule(lane, tiles={"i": 2}, order=order, parallel=0)
 
@@ -317,12 +309,9 @@ def test_real_numbers_are_summed_to_single_precision() -> None:
 def test_results_do_not_depend_on_how_tasks_are_shared(name: str) -> None:
     contraction = matrix_product(61, 70, 300)
     target = cpu.target(name)
-    schedule = Schedule(
-        "j", 2, {"i": 4}, (Loop("j", 2 * target.lanes), Loop("i", 4), Loop("k", 64)), parallel=2
-    )
+    schedule = Schedule("j", 2, {"i": 4}, (Loop("j", 2 * target.lanes), Loop("i", 4), Loop("k", 64)), parallel=2)
     results = [
-        run(Case(contraction, schedule), target, integers=False, shares=shares)[0].tobytes()
-        for shares in (1, 2, 4, 7)
+        run(Case(contraction, schedule), target, integers=False, shares=shares)[0].tobytes() for shares in (1, 2, 4, 7)
     ]
     assert len(set(results)) == 1
 
@@ -335,9 +324,7 @@ def test_infinities_meet_no_lanes_that_do_not_exist() -> None:
     emit_contraction(module, "kernel", contraction, Schedule("n", reduce=("n",)), target)
     code = codegen.Loaded([codegen.compile_object(str(module), target)], target)
     out, a, b = np.zeros(1, np.float32), np.ones(3, np.float32), np.full(1, np.inf, np.float32)
-    kernel = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, ctypes.c_int64, ctypes.c_int64)(
-        code.address("kernel")
-    )
+    kernel = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, ctypes.c_int64, ctypes.c_int64)(code.address("kernel"))
     kernel(out.ctypes.data, a.ctypes.data, b.ctypes.data, 0, 1)
     assert out[0] == np.inf
 

@@ -44,9 +44,7 @@ def _emit_relay(module: ir.Module, target: cpu.Target) -> None:
     build, (team, argument, thread, threads) = emitter.builder, emitter.arguments
 
     def cell(number: ir.Value) -> ir.Value:
-        return emitter.advance(
-            argument, build.mul(build.add(number, ir.Constant(I64, 1)), ir.Constant(I64, 16)), I64
-        )
+        return emitter.advance(argument, build.mul(build.add(number, ir.Constant(I64, 1)), ir.Constant(I64, 16)), I64)
 
     neighbour = build.urem(build.add(thread, ir.Constant(I64, 1)), threads)
     with emitter.loop(0, build.load(argument, typ=I64)):

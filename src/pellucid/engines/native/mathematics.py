@@ -28,6 +28,8 @@ TANH_TOP = (
 )  # fmt: skip
 TANH_BOTTOM = (2.6129856651918083e-04, 0.0246750316255002, 0.46457688299797356, 1.0)
 TANH_LARGEST = 8.0
+WHOLE = 1 << 16
+"""Whole exponents up to here are multiplied out; negative numbers have such powers too."""
 
 
 class Mathematics:
@@ -166,9 +168,10 @@ class Mathematics:
     def power(self, x: ir.Value, exponent: float) -> ir.Value:
         """x to a constant power: by multiplication for whole exponents, by square root for 1/2, else e^(p log x)."""
         build = self.emitter.builder
-        if exponent == int(exponent) and abs(exponent) <= 64:
-            value = self._repeated(x, abs(int(exponent)))
-            return build.fdiv(self.like(x, 1.0), value) if exponent < 0 else value
+        if exponent == int(exponent) and abs(exponent) <= WHOLE:
+            # The reciprocal first: a small number's power would vanish where the quotient need not be infinite.
+            base = build.fdiv(self.like(x, 1.0), x) if exponent < 0 else x
+            return self._repeated(base, abs(int(exponent)))
         if exponent == 0.5:
             return self.sqrt(x)
         return self.exp(build.fmul(self.log(x), self.like(x, exponent)))
