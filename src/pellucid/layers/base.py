@@ -141,7 +141,7 @@ class Layer:
 
 
 def name_tensors(y: Tensor, path: str, known: set[Tensor], successors: Iterable[Tensor] = ()) -> None:
-    """The result takes the layer's path as its name; what it was computed from, and its states' successors, `path.symbol`."""
+    """The result takes the layer's path as its name; its sources, and states' successors, `path.symbol`."""
     if not path:
         return
     stack = [*successors, y]

@@ -58,8 +58,8 @@ class Affine:
     constant: int = 0
 
     @staticmethod
-    def of(value: AffineLike) -> Affine:
-        """An index or an integer as an affine expression."""
+    def of(value: object) -> Affine:
+        """An index or an integer as an affine expression; NotationError for anything else."""
         if isinstance(value, Affine):
             return value
         if isinstance(value, Index):

@@ -241,9 +241,14 @@ def turned_factors(program: Program) -> Program:
             equations += copies[factor.tensor].definition
         block, feature, image = factor.at
         turned = Access(copies[factor.tensor], (block, image, feature))
-        value = transform(equation.value, lambda node, old=factor, new=turned: new if node == old else node)
-        equations.append(Equation(equation.tensor, equation.at, value))
+        equations.append(_reading(equation, factor, turned))
     return Program(tuple(equations), program.outputs, program.updates)
+
+
+def _reading(equation: Equation, old: Access, new: Access) -> Equation:
+    """The equation with one access in another's place."""
+    value = transform(equation.value, lambda node: new if node == old else node)
+    return Equation(equation.tensor, equation.at, value)
 
 
 def _dense_factor(equation: Equation, product: Reduce) -> Access | None:
