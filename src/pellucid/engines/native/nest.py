@@ -70,6 +70,7 @@ class Nest:
             lines.append(" ".join(str(order[a.tensor]) for a in (equation.left, *accesses(equation.value))))
             lines.append(" ".join(str(a.outside) for a in accesses(equation.value)))
             lines.append(repr([n for n in map(_number, equation.value.walk()) if n is not None]))
+        lines.append(" ".join(str(e.tensor in self.stored) for e in self.equations))
         return "\n".join([repr(self.block), *lines])
 
 
