@@ -25,6 +25,7 @@ CASES = [
     (-x - y, "-X[i] - Y[i]", r"-X_{i} - Y_{i}"),
     (-(x + y), "-(X[i] + Y[i])", r"-\left(X_{i} + Y_{i}\right)"),
     (-(x * y), "-X[i] * Y[i]", r"-X_{i} \, Y_{i}"),
+    (-x * s, "-X[i] * s", r"-X_{i} \, s"),
     (x * -y, "X[i] * (-Y[i])", r"X_{i} \, \left(-Y_{i}\right)"),
     (x + y * -2, "X[i] + Y[i] * (-2)", r"X_{i} + Y_{i} \, \left(-2\right)"),
     (x + Const(-2) * y, "X[i] - 2 * Y[i]", r"X_{i} - 2 \, Y_{i}"),

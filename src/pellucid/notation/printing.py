@@ -51,11 +51,11 @@ def _split_sign(node: Expression) -> tuple[bool, Expression]:
     """Whether a term is subtracted, and what is left of it."""
     if isinstance(node, Const) and node.value < 0:
         return True, Const(-node.value)
-    if isinstance(node, Mul) and isinstance(node.factors[0], Const) and node.factors[0].value < 0:
-        value, rest = -node.factors[0].value, node.factors[1:]
-        if value == 1:
-            return True, rest[0] if len(rest) == 1 else Mul(rest)
-        return True, Mul((Const(value), *rest))
+    if isinstance(node, Mul):
+        negative, first = _split_sign(node.factors[0])
+        factors = node.factors[1:] if first == Const(1) and len(node.factors) > 1 else (first, *node.factors[1:])
+        if negative:
+            return True, factors[0] if len(factors) == 1 else Mul(factors)
     if isinstance(node, Div):
         negative, numerator = _split_sign(node.numerator)
         if negative:
