@@ -42,8 +42,9 @@ parity: $(PARITY_VENV)/.ready-parity ## compare values and gradients with PyTorc
 docs: $(VENV)/.ready-run ## run the examples of README.md and docs/, check their links
 	$(VENV)/bin/python tools/check_docs.py
 
-bench: $(VENV)/.ready-run ## measure training and prediction speed on this machine
-	@set -e; for program in bench/[a-z]*.py; do echo "== $$program"; $(VENV)/bin/python "$$program"; done
+bench: $(PARITY_VENV)/.ready-parity ## measure speed on this machine, beside PyTorch (in an environment of its own)
+	@set -e; for program in networks layers accuracy contraction; do \
+	    echo "== bench/$$program.py"; $(PARITY_VENV)/bin/python "bench/$$program.py"; done
 
 clean: ## remove environments, caches and build products (runs/ stays)
 	rm -rf $(VENV) $(PARITY_VENV) build dist htmlcov .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis

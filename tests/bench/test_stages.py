@@ -95,8 +95,18 @@ def test_all_kernels_or_one() -> None:
 def test_loops_show_tasks_lanes_and_joined_indices() -> None:
     text = stages.loops(conv("batch", "avx512"))
     assert "n < 224 also runs over j:14: one loop in memory" in text
-    assert "16 lanes at a time" in text
     assert re.search(r"for B < 1   \(tasks\)", text)
+    pooling = prepare(programs.inference(create("notes-cnn"), (16, 1, 28, 28)), cpu.target("avx512"), 1, "batch")
+    assert "for n < 16 by 16   (16 lanes at a time)" in stages.loops(pooling)
+
+
+def test_copies_that_turn_are_told_apart() -> None:
+    compiled = conv("channels", "avx512")
+    text = stages.loops(compiled, 0)
+    assert "X[n,i,j,c] = X[n,c,i,j]" in text
+    assert "turn the 16x16 block in registers" in text
+    code = stages.assembly(compiled, 0)
+    assert len(re.findall(r"\bv(?:perm\w+|unpck\w+|shuf\w+|insertf\w+|blend\w+|movddup)\b", code)) >= 16
 
 
 def test_the_report_counts_operations_and_bytes() -> None:

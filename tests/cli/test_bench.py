@@ -32,6 +32,15 @@ def test_json(pellucid: Command) -> None:
     assert row["peak"] > 1e8
 
 
+def test_markdown(pellucid: Command) -> None:
+    done = pellucid("bench", "notes-cnn", "--batch-size", "2", "--training", "--markdown", *QUICK)
+    header, rule, row = done.out.splitlines()
+    assert header.startswith("| workload | run | batch | Pellucid | of peak |")
+    assert set(rule) == {"|", "-", " "}
+    assert row.startswith("| notes-cnn | training step | 2 | ")
+    assert header.count("|") == rule.count("|") == row.count("|")
+
+
 def test_layers(pellucid: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pellucid.bench.workloads.CONVOLUTIONS", ((2, 4, 4, 6, 3, 1), *CONVOLUTIONS))
     done = pellucid("bench", "--layers", "--only", "6x6 4->4", "--json", *QUICK)

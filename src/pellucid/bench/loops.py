@@ -10,6 +10,7 @@ from pellucid.engines.native.cpu import Target
 from pellucid.engines.native.lower import Kernel
 from pellucid.engines.native.nest import Nest, Plan
 from pellucid.engines.native.product import Product, schedule_of
+from pellucid.engines.native.transposition import Turn, turning
 
 STEP = "  "
 
@@ -17,7 +18,7 @@ STEP = "  "
 def loops_of(kernel: Kernel, target: Target, heading: str) -> str:
     """The heading, the kernel's equations, and its loops."""
     lines = [heading, *(f"  {_stored(kernel, k)}" for k in range(len(kernel.equations)))]
-    body = _product(kernel, target) if isinstance(kernel, Product) else _nest(kernel, target)
+    body = _product(kernel, target) if isinstance(kernel, Product) else _nest_or_turn(kernel, target)
     return "\n".join([*lines, *(f"    {line}" for line in body)])
 
 
@@ -31,6 +32,9 @@ def schedule_text(kernel: Kernel, target: Target) -> str:
     if isinstance(kernel, Product):
         contraction, _, schedule = schedule_of(kernel, target)
         return str(complete(contraction, schedule, target))
+    turn = turning(kernel, target.lanes)
+    if turn is not None:
+        return f"blocks of {target.lanes}x{target.lanes} turned, read along {turn.along_source.name}"
     shape = Plan(kernel, target).shape()
     loops = " ".join(f"{'|' if k == shape.parallel else ''}{i.name}" for k, i in enumerate(shape.loops))
     return f"lane {shape.lane.name if shape.lane else 'none'}, outer [{loops}]"
@@ -116,6 +120,26 @@ def _joined(product: Product, contraction: Contraction) -> Iterator[str]:
 
 
 # ---- loop nests
+
+
+def _nest_or_turn(nest: Nest, target: Target) -> Iterator[str]:
+    turn = turning(nest, target.lanes)
+    return _nest(nest, target) if turn is None else _turn(turn, target)
+
+
+def _turn(turn: Turn, target: Target) -> Iterator[str]:
+    """A copy whose two sides lie along different indices."""
+    lanes, outer, inner = target.lanes, turn.along_target, turn.along_source
+    yield f"{_count(turn.tasks(lanes), 'task')} for the threads to share"
+    depth = 0
+    for index in turn.others:
+        yield STEP * depth + f"for {index.name} < {index.size}   (tasks)"
+        depth += 1
+    yield STEP * depth + f"for {outer.name} < {outer.size}{_stride(lanes)}   (tasks)"
+    yield STEP * (depth + 1) + f"for {inner.name} < {inner.size}{_stride(lanes)}"
+    yield STEP * (depth + 2) + f"load {lanes} vectors along {inner.name}"
+    yield STEP * (depth + 2) + f"turn the {lanes}x{lanes} block in registers"
+    yield STEP * (depth + 2) + f"store {lanes} vectors along {outer.name}"
 
 
 def _nest(nest: Nest, target: Target) -> Iterator[str]:

@@ -60,6 +60,12 @@ def _short(number: float) -> str:
     return f"{number:.0f}" if number >= 100 else f"{number:.1f}" if number >= 10 else f"{number:.2f}"
 
 
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The table as Markdown, for documents."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 def remarks(results: Sequence[Result]) -> list[str]:
     """What the table does not say: modes that did not run, times of all that did."""
     lines = []

@@ -25,6 +25,7 @@ from pellucid.errors import UsageError
 @click.option("--memory/--no-memory", default=True, show_default=True, help="Measure the networks' peak memory, too.")
 @click.option("--to-accuracy", type=click.FloatRange(0, 1), metavar="SHARE", help="Train LeNet-5 on MNIST so far.")
 @click.option("--data-root", type=click.Path(path_type=Path), metavar="FOLDER", help="Folder that holds MNIST's files.")
+@click.option("--markdown", is_flag=True, help="Print the table as Markdown.")
 @json_option
 def command(as_json: bool, networks: tuple[str, ...], to_accuracy: float | None, **given: Any) -> int:
     """Measure how long networks take for a training step and for a prediction, or single layers.
@@ -51,7 +52,7 @@ def command(as_json: bool, networks: tuple[str, ...], to_accuracy: float | None,
     for line in machine.lines(described):
         message(line)
     results = measured(workloads, threads, modes, given)
-    return print_results(described, results, as_json)
+    return print_results(described, results, "json" if as_json else "markdown" if given["markdown"] else "text")
 
 
 def chosen_workloads(
@@ -94,14 +95,15 @@ def measured(workloads: list[Any], threads: int, modes: tuple[str, ...], given: 
     return results
 
 
-def print_results(machine: dict[str, Any], results: list[Any], as_json: bool) -> int:
-    """The table or JSON; exit code 6 where a result was wrong."""
+def print_results(machine: dict[str, Any], results: list[Any], form: str) -> int:
+    """A table or JSON; exit code 6 where a result was wrong."""
     from pellucid.bench import table as tables
 
-    if as_json:
+    if form == "json":
         json_result({"machine": machine, "results": [r.to_json() for r in results]})
     else:
-        result(table(tables.rows(results), tables.header(results)))
+        header, rows = tables.header(results), tables.rows(results)
+        result(tables.markdown(header, rows) if form == "markdown" else table(rows, header))
         for line in tables.remarks(results):
             message(line)
     wrong = [r for r in results if not r.correct]
