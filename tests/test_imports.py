@@ -44,7 +44,7 @@ THIRD_PARTY: dict[str, tuple[str, ...]] = {
     "llvmlite": ("pellucid.engines.native",),
     "PIL": ("pellucid.data", "pellucid.train", "pellucid.explain"),
     "safetensors": ("pellucid.train", "pellucid.formats"),
-    "rich": ("pellucid.cli", "pellucid.train", "pellucid.data"),
+    "tqdm": ("pellucid.train",),
     "click": ("pellucid.cli",),
     "tomli_w": ("pellucid.cli", "pellucid.train"),
     "matplotlib": ("pellucid.train", "pellucid.explain"),

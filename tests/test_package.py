@@ -17,7 +17,7 @@ SOURCES = sorted((ROOT / "src").rglob("*.py"))
 
 # Slow to import, or optional: needed by some functions, not by `import pellucid`.
 LATE = (
-    "rich",
+    "tqdm",
     "click",
     "PIL",
     "safetensors",
@@ -62,7 +62,7 @@ def test_types_are_part_of_the_package() -> None:
 
 def test_the_core_stays_small() -> None:
     names = {re.split(r"[^\w-]", requirement, maxsplit=1)[0] for requirement in PROJECT["dependencies"]}
-    assert names == {"numpy", "llvmlite", "pillow", "safetensors", "rich", "click", "tomli-w"}
+    assert names == {"numpy", "llvmlite", "pillow", "safetensors", "tqdm", "click", "tomli-w"}
     assert "torch" not in str(PROJECT)
 
 

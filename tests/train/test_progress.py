@@ -1,17 +1,20 @@
 """What is shown: a bar on a terminal, lines elsewhere, nothing when silenced."""
 
+import fcntl
 import io
 import os
 import pty
 import re
+import struct
 import subprocess
 import sys
+import termios
 import time
 
 import pytest
 
 from pellucid.train import progress
-from pellucid.train.progress import Live, Now, Plain, Silent, duration, make_progress, summary_line
+from pellucid.train.progress import Live, Now, Plain, Silent, bar_layout, columns, duration, make_progress, summary_line
 from tests.train.fakes import run_fake
 
 ROW = {
@@ -119,19 +122,65 @@ def on_a_terminal(**environment: str) -> str:
 
 def test_a_live_bar_on_a_terminal() -> None:
     written = on_a_terminal()
-    assert "\x1b[" in written, "the bar is redrawn in place"
-    assert re.search(r"epoch 1/2.*━.*\d/7.*loss \d\.\d{4}.*accuracy \d+\.\d%.*images/s", written)
+    assert "\repoch 2/2" in written, "the bar is redrawn in place"
+    assert re.search(r"epoch 1/2.*█.*\d/7.*loss \d\.\d{4}.*accuracy \d+\.\d%.*images/s", written)
     assert re.search(r"epoch 2/2.*\d(\.\d)? s left", written), "the time left is shown"
     assert re.search(r"epoch 1/2  train loss .*validation loss", written)
-    assert written.count("\x1b[?25h") >= 1, "the cursor is shown again"
+    assert re.search(r"\r +\repoch 1/2  train loss", written), "the bar makes way for the epoch's results"
     assert re.search(COLOUR, written)
 
 
 def test_a_narrow_terminal_shows_less_but_whole_words() -> None:
     written = on_a_terminal(COLUMNS="50")
-    assert re.search(r"epoch 2/2 .*\d/7.* loss \d\.\d{3}  \d(\.\d)? s left", written)
-    bars = [line for line in re.split(r"\r|\n", written) if "━" in line]
-    assert bars and not any("…" in line for line in bars)
+    assert re.search(r"epoch 2/2 .*\d/7  loss \d\.\d{3}  \d(\.\d)? s left", written)
+    bars = [re.sub(r"\x1b\[\d*m", "", line) for line in re.split(r"\r|\n", written) if "█" in line]
+    assert bars and all(len(line) < 50 and "/7" in line for line in bars)
+
+
+NOW = Now(422, 938, 0.1234, 0.9725, 12345.6, 125.0)
+
+
+@pytest.mark.parametrize(
+    ("width", "expected"),
+    [
+        (120, "epoch 1/10 {bar} 422/938  loss 0.1234  accuracy 97.2%  12,346 images/s  2:05 left"),
+        (84, "epoch 1/10 {bar} 422/938  loss 0.1234  accuracy 97.2%  12,346 images/s  2:05 left"),
+        (79, "epoch 1/10 {bar} loss 0.1234  accuracy 97.2%  12,346 images/s  2:05 left"),
+        (68, "epoch 1/10 {bar} 422/938  loss 0.1234  accuracy 97.2%  2:05 left"),
+        (50, "epoch 1/10 {bar} 422/938  loss 0.123  2:05 left"),
+        (30, "epoch 1/10  422/938"),
+    ],
+)
+def test_what_fits_beside_the_bar(width: int, expected: str) -> None:
+    assert bar_layout("epoch 1/10", 422, 938, NOW, width) == expected
+
+
+def test_the_width_of_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "44")
+    assert columns(Terminal()) == 43
+    monkeypatch.setenv("COLUMNS", "many")
+    assert columns(Terminal()) == 79, "it has no file to ask"
+    monkeypatch.delenv("COLUMNS")
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 61, 0, 0))
+    with os.fdopen(theirs, "w") as terminal:
+        assert columns(terminal) == 60
+    os.close(ours)
+
+
+def test_messages_are_printed_above_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    stream = Terminal()
+    live = Live(stream)
+    live.message("before")
+    live.start_epoch(1, 2, 10, 4)
+    live.message("in between")
+    live.close()
+    written = stream.getvalue()
+    assert written.startswith("before\n\repoch 1/2")
+    assert "\rin between\n" in written
+    assert re.search(r"in between\n\repoch 1/2 .* 4/10", written), "the bar comes back"
+    assert written.endswith("\r"), "and leaves an empty line"
 
 
 def test_no_color_is_honoured() -> None:
@@ -140,8 +189,8 @@ def test_no_color_is_honoured() -> None:
     assert not re.search(COLOUR, written)
 
 
-def test_rich_is_not_imported_until_it_is_needed() -> None:
-    code = "import sys, pellucid.train; sys.exit(any(m in sys.modules for m in ('rich', 'matplotlib')))"
+def test_tqdm_is_not_imported_until_it_is_needed() -> None:
+    code = "import sys, pellucid.train; sys.exit(any(m in sys.modules for m in ('tqdm', 'matplotlib')))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
@@ -156,4 +205,4 @@ def test_the_live_bar_gives_the_terminal_back_after_an_error(monkeypatch: pytest
 
     with pytest.raises(RuntimeError, match="boom"):
         run_fake(progress=make_progress(True, stream), hook=fail)
-    assert stream.getvalue().rstrip().endswith(("\x1b[?25h", "\x1b[2K"))
+    assert re.search(r"\repoch 1/3.*\r +\r$", stream.getvalue()), "an empty line is left"

@@ -5,17 +5,20 @@ Everything goes to standard error; standard output is for data. NO_COLOR is hono
 
 import os
 import sys
+import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from pellucid.train.state import Row
 
 if TYPE_CHECKING:
-    from rich.progress import Progress as RichProgress
+    from tqdm import tqdm
 
 PLAIN_INTERVAL = 10.0  # seconds
-_WIDE = 80  # columns, from which on all figures fit beside the bar
+LIVE_INTERVAL = 0.1  # seconds; more often is work that nobody sees
+_SMALLEST_BAR = 8  # columns
+_ROWS = 20  # of the terminal, as far as tqdm needs to know: it draws nothing on one that claims to have none
 
 
 @dataclass(frozen=True)
@@ -100,54 +103,98 @@ class Plain:
 
 
 class Live:
-    """A bar that is redrawn in place, with rich."""
+    """A bar that is redrawn in place, with tqdm."""
 
     def __init__(self, stream: TextIO) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn
-
-        self._console = Console(file=stream, highlight=False)
-        self._bar: RichProgress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
-            TextColumn("{task.fields[figures]}"),
-            console=self._console,
-            transient=True,
-            expand=True,
-        )
-        self._task = self._bar.add_task("", total=1, figures="", visible=False)
+        self._stream = stream
+        self._bar: tqdm[Any] | None = None
+        self._epoch = ""
+        self._drawn = 0.0
 
     def message(self, text: str) -> None:
         """Print a line above the bar."""
-        self._console.print(text, markup=False)
+        if self._bar is None:
+            print(text, file=self._stream, flush=True)
+        else:
+            self._bar.write(text, file=self._stream)
 
     def start_epoch(self, epoch: int, epochs: int, batches: int, done: int) -> None:
         """Show an empty bar."""
-        self._bar.update(
-            self._task,
-            description=f"epoch {epoch}/{epochs}",
-            total=batches,
-            completed=done,
-            figures="",
-            visible=True,
-        )
-        self._bar.start()
+        self.close()
+        self._epoch = f"epoch {epoch}/{epochs}"
+        layout = bar_layout(self._epoch, done, batches, None, columns(self._stream))
+        self._bar = _make_bar(self._stream, batches, done, layout)
+        self._drawn = time.monotonic()
 
     def update(self, now: Now) -> None:
-        """Move the bar."""
-        narrow = self._console.width < _WIDE
-        self._bar.update(self._task, completed=now.batch, figures=short_figures(now) if narrow else figures(now))
+        """Move the bar, at most ten times a second."""
+        if self._bar is None or time.monotonic() - self._drawn < LIVE_INTERVAL:
+            return
+        self._drawn = time.monotonic()
+        width = columns(self._stream)
+        self._bar.n, self._bar.ncols = now.batch, width
+        self._bar.bar_format = bar_layout(self._epoch, now.batch, now.batches, now, width)
+        self._bar.refresh()
 
     def end_epoch(self, row: Row, epochs: int, is_best: bool) -> None:
         """Remove the bar and print the epoch's results."""
-        self._bar.stop()
-        self._bar.update(self._task, visible=False)
+        self.close()
         self.message(summary_line(row, epochs, is_best))
 
     def close(self) -> None:
         """Remove the bar."""
-        self._bar.stop()
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def _make_bar(stream: TextIO, batches: int, done: int, layout: str) -> "tqdm[Any]":
+    """Draw an empty bar that nothing but its own `refresh` redraws."""
+    from tqdm import tqdm
+
+    class Bar(tqdm):  # type: ignore[type-arg]  # a generic class to mypy only
+        monitor_interval = 0  # no thread that watches over the bar: the loop redraws it
+
+    # The lock tqdm would make by itself reaches over processes, which on some systems starts one more.
+    Bar.set_lock(threading.RLock())
+    return Bar(
+        total=batches,
+        initial=done,
+        file=stream,
+        leave=False,
+        disable=False,
+        ncols=columns(stream),
+        nrows=_ROWS,
+        bar_format=layout,
+        colour=None if os.environ.get("NO_COLOR") else "cyan",
+    )
+
+
+def bar_layout(epoch: str, batch: int, batches: int, now: Now | None, width: int) -> str:
+    """Return tqdm's format of the line: as many figures as leave room for a bar; on tiny terminals no bar."""
+    count = f"{batch}/{batches}"
+    tails = [count]
+    if now is not None:
+        everything, without_speed = figures(now), figures(now, speed=False)
+        tails = [f"{count}  {everything}", everything, f"{count}  {without_speed}", f"{count}  {short_figures(now)}"]
+    for tail in tails:
+        if len(epoch) + len(tail) + 2 + _SMALLEST_BAR <= width:
+            return f"{epoch} {{bar}} {tail}"
+    return f"{epoch}  {count}"
+
+
+def columns(stream: TextIO) -> int:
+    """Return how many columns to use: COLUMNS where it is set, otherwise the terminal's own, or 80.
+
+    The last column stays free: some terminals go to the next line when it is filled.
+    """
+    asked = os.environ.get("COLUMNS", "")
+    if asked.isdecimal() and int(asked) > 1:
+        return int(asked) - 1
+    try:
+        return (os.get_terminal_size(stream.fileno()).columns or 80) - 1
+    except (OSError, ValueError):
+        return 79
 
 
 def make_progress(shown: bool, stream: TextIO | None = None) -> Progress:
@@ -160,10 +207,10 @@ def make_progress(shown: bool, stream: TextIO | None = None) -> Progress:
     return Plain(stream)
 
 
-def figures(now: Now) -> str:
+def figures(now: Now, speed: bool = True) -> str:
     """Return the means so far, the speed and the time left."""
-    speed = f"{now.images_per_second:,.0f} images/s"
-    return f"loss {now.loss:.4f}  accuracy {now.accuracy:.1%}  {speed}{_left(now)}"
+    images = f"  {now.images_per_second:,.0f} images/s" if speed else ""
+    return f"loss {now.loss:.4f}  accuracy {now.accuracy:.1%}{images}{_left(now)}"
 
 
 def short_figures(now: Now) -> str:
