@@ -143,7 +143,7 @@ def longest_sum(program: Program) -> int:
 def assert_close(program: Program, actual: Arrays, arrays: Mapping[str, Array], what: str) -> None:
     """Each output within 1e-6 of the float64 reference's length, or as near as the reference is in float32.
 
-    Long sums are allowed the square root of their length, counted in hundreds of terms.
+    Errors add up like random steps: over equations, and over hundreds of terms of long sums.
     """
     wanted, rounded = reference(program, arrays), reference(program, arrays, "float32")
     assert actual.keys() == wanted.keys(), what
@@ -153,7 +153,7 @@ def assert_close(program: Program, actual: Arrays, arrays: Mapping[str, Array], 
         if right.dtype.kind == "i":
             assert np.array_equal(got, right), f"{what}: {name} is {got!r}, not {right!r}"
             continue
-        limit = 1e-6 * max(1.0, longest_sum(program) / 100) ** 0.5
+        limit = 1e-6 * (len(program.equations) * max(1.0, longest_sum(program) / 100)) ** 0.5
         off, unavoidable = distance(got, right), distance(rounded[name], right)
         assert off <= max(limit, 3 * unavoidable), (
             f"{what}: {name} is off by {off:.2e} of its length ({unavoidable:.2e} in the reference's float32); "
