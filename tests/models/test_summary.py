@@ -72,3 +72,15 @@ def test_a_shape_is_needed() -> None:
     with pytest.raises(UsageError, match=r"summary: say for which input_shape \(C, H, W\)"):
         model().summary()
     assert pc.models.create("lenet5").summary().input_shape == (1, 28, 28)
+
+
+def test_a_layer_that_does_nothing_has_the_shape_of_what_it_reads() -> None:
+    """Also where that is a graph: then of the graph's last layer."""
+    inner = pc.Sequential([("drop", Dropout()), ("conv", Conv2d(1, 4, 3)), ("again", Dropout())])
+    rows = pc.Sequential([("body", inner), ("drop", Dropout())]).summary((1, 8, 8)).rows
+    assert [(row.name, row.output_shape) for row in rows] == [
+        ("body.drop", (1, 8, 8)),
+        ("body.conv", (4, 6, 6)),
+        ("body.again", (4, 6, 6)),
+        ("drop", (4, 6, 6)),
+    ]

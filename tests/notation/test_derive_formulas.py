@@ -164,6 +164,17 @@ def test_all_phases_together_cost_what_the_forward_pass_costs(layer: Conv2d, siz
         assert backward == forward
 
 
+def test_a_stride_and_a_dilation_with_a_common_factor() -> None:
+    assert lines(Conv2d(1, 1, 3, stride=4, dilation=(2, 4), bias=False), 1, 13, 13)[:2] == [
+        "dX[n,c,4*x,4*y] = sum(o,u,v) dY[n,o,x-u,y-v] * W[o,c,2*u,v]",
+        "dX[n,c,4*x+2,4*y] = sum(o,u,v) dY[n,o,x-u,y-v] * W[o,c,2*u+1,v]",
+    ]
+    assert lines(Conv2d(1, 1, (3, 1), stride=(2, 1), dilation=(3, 1), bias=False), 1, 13, 1)[:2] == [
+        "dX[n,c,2*x,j+v] = sum(o,u) dY[n,o,x-3*u,j] * W[o,c,2*u,v]",
+        "dX[n,c,2*x+1,j+v] = sum(o,u) dY[n,o,x-3*u-1,j] * W[o,c,2*u+1,v]",
+    ]
+
+
 def test_fixed_filters() -> None:
     assert lines(FixedFilter2d("gaussian"), 1, 6, 6) == ["dX[n,c,x,y] = sum(u,v) dY[n,c,x-u,y-v] * F[u,v] / 16"]
 
@@ -414,6 +425,18 @@ def test_a_scalar_has_gradient_one_and_an_array_needs_one() -> None:
         z = Tensor("Z")
         z[R] = x[R] * 2
         derive({z: None}, [x])
+
+
+def test_a_gradient_that_is_not_zero_outside_keeps_its_name() -> None:
+    """Written in place, dH = 1 would count where there is no element of H."""
+    x, w = given("X", 5), given("W", 2)
+    h, loss = Tensor("H"), Tensor("L")
+    h[R] = sum_over([K], x[R + K] * w[K])
+    loss[()] = sum_over([J], h[J])
+    gradient = derive({loss: None}, [x])[x]
+    assert [str(e) for e in Program.of([gradient])] == ["dH[j] = 1", "dX[x] = sum(k) dH[x-k] * W[k]"]
+    out = NumpyEngine().compile(Program.of([gradient]), dtype="float64").run({"W": np.array([3.0, 5.0])})
+    assert out["d X"].tolist() == [3, 8, 8, 8, 5]
 
 
 def test_a_user_quotient_read_outside_gives_no_nan() -> None:

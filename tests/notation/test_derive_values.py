@@ -1,12 +1,13 @@
 """Derived gradients of random equations, judged by an interpreter that computes derivatives another way."""
 
 import numpy as np
+import pytest
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 
 from pellucid.engines.numpy.executable import NumpyEngine
 from pellucid.errors import NotationError
-from pellucid.notation import Program, Tensor
+from pellucid.notation import Index, Program, Tensor, sum_over
 from pellucid.notation.derive import derive
 from tests.notation.interpreter import interpret, place, points, slope
 from tests.notation.strategies import Sample, samples, values
@@ -54,3 +55,29 @@ def test_every_element_of_a_gradient_is_written_inside_it_and_once(sample: Sampl
     for gradient in gradients.values():
         written = [place(e.at, point) for e in gradient.definition for point in points(e.indices)]
         assert len(written) == len(set(written))
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3, 4])
+@pytest.mark.parametrize("dilation", [1, 2, 3, 4])
+@pytest.mark.parametrize("padding", [0, 1, 2])
+@pytest.mark.parametrize("flip", [False, True])
+def test_a_strided_window_scatters_its_gradient(stride: int, dilation: int, padding: int, flip: bool) -> None:
+    """Against adding every dY[i] * W[u] to the element that was read, one by one."""
+    size, taps = 11, 3
+    i, u = Index("i", (size + 2 * padding - dilation * (taps - 1) - 1) // stride + 1), Index("u", taps)
+    offset = dilation * (taps - 1) - dilation * u if flip else dilation * u
+    x, w = Tensor("X", (size,), role="input"), Tensor("W", (taps,), role="input")
+    incoming, y = Tensor("dY", (i.size,), role="input"), Tensor("Y")
+    y[i] = sum_over([u], x[stride * i + offset - padding] * w[u])
+    gradients = derive({y: incoming}, [x, w])
+    generator = np.random.default_rng(1)
+    arrays = {t.name: generator.normal(size=t.extents) for t in (x, w, incoming)}
+    out = NumpyEngine().compile(Program.of(gradients.values()), dtype="float64").run(arrays)
+    expected = {"d X": np.zeros(size), "d W": np.zeros(taps)}
+    for point in points([i, u]):
+        (read,) = place([stride * i + offset - padding], point)
+        if 0 <= read < size:
+            expected["d X"][read] += arrays["dY"][point[i]] * arrays["W"][point[u]]
+            expected["d W"][point[u]] += arrays["dY"][point[i]] * arrays["X"][read]
+    for name, array in expected.items():
+        np.testing.assert_allclose(out[name], array, rtol=1e-12, atol=1e-14)
