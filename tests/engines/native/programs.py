@@ -530,3 +530,25 @@ class Author:
 
 def _accesses(node: Expression) -> list[Access]:
     return [part for part in node.walk() if isinstance(part, Access)]
+
+
+class Dice(Author):
+    """An author for whom a seed decides, where hypothesis is not at hand."""
+
+    def __init__(self, seed: int, exact: bool = False) -> None:
+        self.random = np.random.default_rng(seed)
+        super().__init__(lambda strategy: None, exact)
+
+    def pick(self, *options: Any) -> Any:
+        return options[int(self.random.integers(len(options)))]
+
+    def between(self, low: int, high: int) -> int:
+        return int(self.random.integers(low, high, endpoint=True))
+
+
+def thrown(seed: int, moves: int = 4) -> Sheet:
+    """The random program of a seed."""
+    author = Dice(seed)
+    for _ in range(author.between(1, moves)):
+        author.move()
+    return author.sheet()
