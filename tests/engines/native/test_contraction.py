@@ -22,11 +22,12 @@ from pellucid.engines.native.contraction import (
     Loop,
     Ragged,
     Schedule,
+    Window,
     complete,
     merge,
     tasks,
 )
-from pellucid.engines.native.cost import estimate
+from pellucid.engines.native.cost import Model, estimate
 from pellucid.engines.native.kernel import Epilogue, Place, emit_contraction
 from pellucid.engines.native.schedule import choose
 
@@ -59,6 +60,16 @@ def addresses(contraction: Contraction, access: Access) -> npt.NDArray[np.int64]
     return where[exists]
 
 
+def halo(contraction: Contraction) -> npt.NDArray[np.bool_]:
+    """For every index combination, whether a window says that its factor `a` is zero."""
+    grid = dict(zip(contraction.extents, np.indices(tuple(contraction.extents.values())), strict=True))
+    outside = np.zeros(tuple(contraction.extents.values()), bool)
+    for w in contraction.windows:
+        place = w.offset + w.outer_stride * grid[w.outer] + w.inner_stride * grid[w.inner]
+        outside |= (place < 0) | (place >= w.extent)
+    return outside.ravel()
+
+
 def run(
     case: Case,
     target: cpu.Target,
@@ -68,11 +79,12 @@ def run(
     shares: int = 1,
     epilogue: Epilogue | None = None,
     extras: dict[str, Floats] | None = None,
+    around: float = 0.0,
 ) -> tuple[Floats, npt.NDArray[np.float64], dict[str, Floats]]:
     """Run a kernel; returns (elements of out, expected sums in float64, all buffers).
 
     Elements that do not belong to the equation are NaN in every buffer: reading one poisons the result,
-    writing one is found by comparing the bits.
+    writing one is found by comparing the bits. Where windows say that `a` is zero it holds `around`.
     """
     contraction, random = case.contraction, np.random.default_rng(seed)
     extras = extras or {}
@@ -87,6 +99,8 @@ def run(
         values = random.integers(-4, 5, buffer.size) if integers else random.standard_normal(buffer.size)
         inside = where - low + GUARD
         buffer[inside] = values[inside]
+        if name == "a" and contraction.windows:
+            buffer[inside[halo(contraction)]] = around
         buffers[name] = buffer
         pointers.append(buffer.ctypes.data + 4 * (GUARD - low))
     before = {name: buffer.copy() for name, buffer in buffers.items()}
@@ -121,7 +135,10 @@ def reference(contraction: Contraction, buffers: dict[str, Floats]) -> npt.NDArr
     elif contraction.initial != "zero":
         start = wide["initial"][inside["initial"]]
     expected[inside["out"]] = start
-    np.add.at(expected, inside["out"], wide["a"][inside["a"]] * wide["b"][inside["b"]])
+    products = wide["a"][inside["a"]] * wide["b"][inside["b"]]
+    if contraction.windows:
+        products[halo(contraction)] = 0
+    np.add.at(expected, inside["out"], products)
     return expected
 
 
@@ -244,6 +261,116 @@ def test_merging_indices_keeps_the_sum() -> None:
         np.testing.assert_array_equal(found, expected)
 
     check()
+
+
+@st.composite
+def windows(draw: st.DrawFn, outer: str, inner: str, extents: dict[str, int]) -> Window:
+    """A padded, strided, dilated or flipped convolution's window, or one of its gradients'."""
+    steps = [draw(st.sampled_from([1, 1, 2, 3])) * draw(st.sampled_from([1, -1])) for _ in range(2)]
+    ends = [step * (extents[index] - 1) for step, index in zip(steps, (outer, inner), strict=True)]
+    low, high = sum(min(end, 0) for end in ends), sum(max(end, 0) for end in ends)
+    extent = draw(st.integers(1, high - low + 2))
+    return Window(outer, inner, *steps, draw(st.integers(-high - 2, extent - low + 1)), extent)
+
+
+@st.composite
+def windowed(draw: st.DrawFn, lanes: int) -> Case:
+    """A convolution or a gradient of one, over two axes of which one or both read a halo of zeros."""
+    extents = {index: draw(st.integers(1, 6 if index in "xu" else 3)) for index in "xycnouv"}
+    lane = draw(st.sampled_from("nnxyou"))
+    extents[lane] = draw(st.integers(1, 2 * lanes + 1))
+    pairs = [draw(windows(outer, inner, extents)) for outer, inner in ("xu", "yv")]
+    strides, stride = {"n": 1}, extents["n"]
+    for window in reversed(pairs):
+        for index, step in ((window.outer, window.outer_stride), (window.inner, window.inner_stride)):
+            strides[index] = stride * step
+        stride += sum(abs(strides[i]) * (extents[i] - 1) for i in (window.outer, window.inner))
+    contraction = Contraction(
+        {index: extents[index] for index in draw(st.permutations(list(extents)))},
+        Access(dense_strides(draw, ["x", "y", "c", "n"], extents)),
+        Access({"o": stride, **strides}),
+        Access(dense_strides(draw, ["o", "c", "u", "v"], extents)),
+        draw(st.sampled_from(["zero", "out"])),
+        windows=tuple(pairs[: draw(st.integers(1, 2))]),
+    )
+    return Case(contraction, draw(schedules(contraction, lane, 1 if lane in "ou" else draw(st.integers(1, 2)), lanes)))
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_leaving_out_the_halo_keeps_the_sum(name: str) -> None:
+    target = cpu.target(name)
+
+    @settings(max_examples=60, **QUICK)
+    @given(windowed(target.lanes), st.integers(1, 3))
+    def check(case: Case, shares: int) -> None:
+        found, expected, _ = run(case, target, shares=shares)
+        np.testing.assert_array_equal(found, expected)
+        assert case.contraction.multiply_adds == np.count_nonzero(~halo(case.contraction))
+
+    check()
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_chosen_schedules_leave_out_the_halo(name: str) -> None:
+    target = cpu.target(name)
+
+    @settings(max_examples=25, **QUICK)
+    @given(windowed(target.lanes))
+    def check(case: Case) -> None:
+        merged, _ = merge(case.contraction)
+        assert merged.windows == case.contraction.windows
+        found, expected, _ = run(Case(merged, choose(merged, target)), target)
+        np.testing.assert_array_equal(found, expected)
+
+    check()
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_tiles_of_one_point_never_meet_the_halo(name: str) -> None:
+    """The halo holds NaN instead of zeros: a single product with it would be seen."""
+    target = cpu.target(name)
+
+    @settings(max_examples=60, **QUICK)
+    @given(windowed(target.lanes))
+    def check(case: Case) -> None:
+        tiles = {"c": case.schedule.tiles["c"]} if "c" in case.schedule.tiles else {}
+        order = tuple(loop for loop in case.schedule.order if loop.index in case.contraction.reduction)
+        schedule = replace(case.schedule, lane="n", vectors=2, tiles=tiles, order=order, parallel=0)
+        found, expected, _ = run(Case(case.contraction, schedule), target, around=np.nan)
+        np.testing.assert_array_equal(found, expected)
+
+    check()
+
+
+def padded_rows(rows: int, size: int, inside: int) -> Contraction:
+    """out[x,n] = sum(o,u) a[o,x-u,n] * b[o,u], with `inside` rows between zeros."""
+    margin = inside + 2 * (size - 1)
+    return Contraction(
+        {"x": rows, "n": 16, "o": 16, "u": size},
+        Access({"x": 16, "n": 1}),
+        Access({"o": 16 * margin, "x": 16, "u": -16, "n": 1}),
+        Access({"o": size, "u": 1}),
+        windows=(Window("x", "u", 1, -1, 0, inside),),
+    )
+
+
+def test_the_cost_model_counts_what_the_tiles_run_through() -> None:
+    target, sizes = cpu.target("avx512"), cpu.Caches(48 << 10, 1 << 20, 32 << 20, "test")
+    contraction = padded_rows(14, 5, 10)
+    assert contraction.multiply_adds == 10 * 5 * 16 * 16
+    model = Model(contraction, target, sizes)
+    (window,) = contraction.windows
+    for step in (1, 2, 3, 4, 14):
+        covered = 0
+        for start in range(0, 14, step):
+            rows = range(start, min(start + step, 14))
+            covered += sum(any(0 <= x - u < 10 for x in rows) for u in range(5))
+        share = covered / 5 / len(range(0, 14, step))
+        assert model.share(window, Schedule("n", tiles={"x": step})) == pytest.approx(share)
+    whole = replace(contraction, windows=())
+    schedule = complete(contraction, Schedule("n", order=(Loop("x"),)), target)
+    ratio = estimate(contraction, schedule, target, sizes).steps / estimate(whole, schedule, target, sizes).steps
+    assert ratio == pytest.approx(50 / 70)
 
 
 def matrix_product(rows: int, columns: int, inner: int, **changes: object) -> Contraction:
@@ -413,6 +540,16 @@ def test_a_schedule_that_does_not_fit_is_refused(schedule: Schedule, message: st
             {"ragged": (Ragged("i", "j", 100),)},
             "100 elements in blocks of 4 are 25 blocks, but index 'i' has extent 4",
         ),
+        (
+            {"windows": (Window("i", "j", 1, 1, 0, 4),)},
+            r"an index of the output and one that is summed over, got \('i', 'j'\)",
+        ),
+        ({"windows": (Window("x", "k", 1, 1, 0, 4),)}, r"a window needs an index of the output .*'x', 'k'"),
+        (
+            {"windows": (Window("i", "k", 1, 1, 0, 4), Window("j", "k", 1, 1, 0, 4))},
+            r"window \('j', 'k'\) is in another window",
+        ),
+        ({"windows": (Window("i", "k", 1, 0, 0, 4),)}, r"both indices of window \('i', 'k'\) must move it"),
     ],
 )
 def test_a_contraction_that_makes_no_sense_is_refused(changes: dict[str, object], message: str) -> None:

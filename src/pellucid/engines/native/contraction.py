@@ -52,11 +52,49 @@ class Ragged:
 
 
 @dataclass(frozen=True)
+class Window:
+    """A factor that is zero wherever `offset + outer_stride * outer + inner_stride * inner` leaves 0 .. extent-1.
+
+    `outer` is an index of the output and `inner` one that is summed over: the halo that a padded convolution reads,
+    or that the gradient by a convolution's input reads. Products with the halo may be left out; all others are
+    added, in the same order. What is left out is the zero itself, so that 0 * infinity adds 0 there and not NaN.
+    """
+
+    outer: str
+    inner: str
+    outer_stride: int
+    inner_stride: int
+    offset: int
+    extent: int
+
+    @cached_property
+    def rising(self) -> Window:
+        """The same window with a positive inner stride: counted from the other end if need be."""
+        if self.inner_stride > 0:
+            return self
+        return replace(
+            self,
+            outer_stride=-self.outer_stride,
+            inner_stride=-self.inner_stride,
+            offset=self.extent - 1 - self.offset,
+        )
+
+    def inside(self, first: int, last: int, extent: int) -> range:
+        """The values of `inner` below `extent` for which any `outer` from `first` to `last` is inside."""
+        window = self.rising
+        low, high = sorted(window.offset + window.outer_stride * value for value in (first, last))
+        begin = max(0, window.inner_stride - 1 - high) // window.inner_stride
+        end = max(0, window.extent - 1 + window.inner_stride - low) // window.inner_stride
+        return range(begin, max(begin, min(end, extent)))
+
+
+@dataclass(frozen=True)
 class Contraction:
     """What is computed. Indices without a stride in `out` are summed over.
 
     `initial` is the value a sum starts from: zero, the present content of `out`, or an element of a further
     tensor (a bias, given by its access). Distinct index values must lead to distinct elements of `out`.
+    `windows` tell which products are known to be zero; an index takes part in one of them at most.
     """
 
     extents: Mapping[str, int]
@@ -65,6 +103,7 @@ class Contraction:
     b: Access
     initial: Literal["zero", "out"] | Access = "zero"
     ragged: tuple[Ragged, ...] = ()
+    windows: tuple[Window, ...] = ()
 
     def __post_init__(self) -> None:
         for name, access in self.operands.items():
@@ -82,6 +121,22 @@ class Contraction:
                     f"contraction: {pair.extent} elements in blocks of {size} are {blocks} blocks, "
                     f"but index '{pair.block}' has extent {given}"
                 )
+        self._check_windows()
+
+    def _check_windows(self) -> None:
+        used = {index for pair in self.ragged for index in (pair.block, pair.inner)}
+        for window in self.windows:
+            names = (window.outer, window.inner)
+            summed = [index in self.reduction for index in names]
+            if any(index not in self.extents for index in names) or summed != [False, True]:
+                raise ValueError(
+                    f"contraction: a window needs an index of the output and one that is summed over, got {names}"
+                )
+            if used & set(names):
+                raise ValueError(f"contraction: an index of window {names} is in another window or ragged already")
+            if window.outer_stride == 0 or window.inner_stride == 0:
+                raise ValueError(f"contraction: both indices of window {names} must move it, strides are not 0")
+            used |= set(names)
 
     @cached_property
     def operands(self) -> dict[str, Access]:
@@ -95,10 +150,13 @@ class Contraction:
 
     @cached_property
     def multiply_adds(self) -> int:
-        """Exact number of products."""
+        """Exact number of products that are not known to be zero."""
         total = prod(self.extents.values())
         for pair in self.ragged:
             total = total // (self.extents[pair.block] * self.extents[pair.inner]) * pair.extent
+        for window in self.windows:
+            outer, inner = self.extents[window.outer], self.extents[window.inner]
+            total = total // (outer * inner) * sum(len(window.inside(x, x, inner)) for x in range(outer))
         return total
 
     def stops(self, index: str) -> tuple[int, ...]:
@@ -121,6 +179,7 @@ def merge(contraction: Contraction, others: Sequence[Access] = ()) -> tuple[Cont
     extents = dict(contraction.extents)
     strides = [dict(access.strides) for access in (*contraction.operands.values(), *others)]
     fixed = {index for pair in contraction.ragged for index in (pair.block, pair.inner)}
+    fixed |= {index for window in contraction.windows for index in (window.outer, window.inner)}
     summed = set(contraction.reduction)
     joined = True
     while joined:
@@ -140,7 +199,7 @@ def merge(contraction: Contraction, others: Sequence[Access] = ()) -> tuple[Cont
     initial = contraction.initial if isinstance(contraction.initial, str) else accesses[3]
     count = len(contraction.operands)
     out, a, b = accesses[:3]
-    result = Contraction(extents, out, a, b, initial, contraction.ragged)
+    result = Contraction(extents, out, a, b, initial, contraction.ragged, contraction.windows)
     return result, tuple(accesses[count:])
 
 

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, gcd, log2, prod
 
-from pellucid.engines.native.contraction import Access, Contraction, Schedule, complete
+from pellucid.engines.native.contraction import Access, Contraction, Schedule, Window, complete
 from pellucid.engines.native.cpu import Caches, Target, caches
 
 FLOATS_PER_LINE = 16
@@ -28,6 +28,7 @@ PER_CYCLE = 2  # multiply-adds, and also loads, per cycle
 LOAD = 0.03  # cycles that a load costs even when multiply-adds hide it
 DECODED = 6  # instructions per cycle
 TILE_OVERHEAD = 12  # cycles to enter and leave a register tile
+WINDOW_OVERHEAD = 6  # ... and to find out which part of a window it sees
 LINE_CYCLES = (1.0, 6.0, 16.0)  # cycles per line from the second cache, the last cache, memory
 EXPOSED = 0.2  # the part of these cycles that out-of-order execution and prefetching do not hide
 
@@ -99,6 +100,7 @@ class Model:
         self._capacities = [0.7 * size / 64 for size in (sizes.first, sizes.second, sizes.last)]
         self._footprints: dict[tuple[int, ...], _Footprint] = {}
         self._cores: dict[tuple[object, ...], tuple[float, float]] = {}
+        self._shares: dict[tuple[Window, int, int], float] = {}
 
     def estimate(self, schedule: Schedule) -> Estimate:
         steps, tiles = self.core(schedule)
@@ -136,7 +138,7 @@ class Model:
     def _core(self, schedule: Schedule) -> tuple[float, float]:
         contraction, lane = self.contraction, schedule.lane
         summed = lane in contraction.reduction
-        steps = self._reduction_steps(lane)
+        steps, windows = self._reduction_steps(lane), contraction.windows
         tiled = dict(schedule.tiles) if summed else {**schedule.tiles, lane: schedule.vectors * self.target.lanes}
         repeats = prod(n for i, n in contraction.extents.items() if i not in contraction.reduction and i not in tiled)
         short = len(schedule.reduce) > 1 and contraction.extents[schedule.reduce[-1]] < 8
@@ -147,11 +149,31 @@ class Model:
         for parts in itertools.product(*(self._splits(index, step) for index, step in tiled.items())):
             number = repeats * prod(count for count, _ in parts)
             sizes = dict(zip(tiled, (size for _, size in parts), strict=True))
+            inside = prod(self._share(window, sizes, schedule) for window in windows)
             vectors = 1 if summed else ceil(sizes.pop(lane) / self.target.lanes)
             body = self.body(lane, vectors, sizes, schedule.partial)
-            step_cycles += number * steps * (body.cycles + loop)
-            tile_cycles += number * (TILE_OVERHEAD + body.sums * per_sum)
+            step_cycles += number * steps * inside * (body.cycles + loop)
+            tile_cycles += number * (TILE_OVERHEAD + WINDOW_OVERHEAD * len(windows) + body.sums * per_sum)
         return step_cycles, tile_cycles
+
+    def share(self, window: Window, schedule: Schedule) -> float:
+        """The part of a window's inner loop that the tiles of a schedule run through, on average."""
+        tiles = self._splits(window.outer, schedule.step(window.outer, self.target.lanes))
+        shares = [number * self._share(window, {window.outer: size}, schedule) for number, size in tiles]
+        return sum(shares) / sum(number for number, _ in tiles)
+
+    def _share(self, window: Window, sizes: Mapping[str, int], schedule: Schedule) -> float:
+        """The same for tiles of one size: full ones, or the one that is left over at the end."""
+        if window.inner == schedule.lane:
+            return 1.0
+        key = (window, sizes.get(window.outer, 1), schedule.step(window.outer, self.target.lanes))
+        if key not in self._shares:
+            _, size, step = key
+            outer, inner = self.contraction.extents[window.outer], self.contraction.extents[window.inner]
+            starts = range(0, outer - step + 1, step) if size == step else (outer - size,)
+            trips = [len(window.inside(start, start + size - 1, inner)) for start in starts]
+            self._shares[key] = sum(trips) / len(trips) / inner
+        return self._shares[key]
 
     def pieces(self, schedule: Schedule) -> int:
         """How many times a register tile is started and stored: once per cache block of the reduction."""

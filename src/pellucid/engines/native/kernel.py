@@ -4,7 +4,8 @@ Outer loops (cache blocks, then register tiles) walk over the output. At their h
 accumulators (tile points x vectors) stays in registers while the reduction loops run; each loaded operand is
 shared by every tile point that needs it. Extents need not divide by anything: what is left over runs through
 a second, smaller copy of the tile, and the last lanes of a vector are masked. Loops over kernel positions and
-channels stay loops: unrolling them multiplies the compile time and gains nothing.
+channels stay loops: unrolling them multiplies the compile time and gains nothing. Where a factor is known to be
+zero (a window), these loops run only over what some point of the tile needs.
 """
 
 from __future__ import annotations
@@ -249,8 +250,25 @@ class _Tile:
             first = e.both(first, e.equal(begin, 0))
             last = e.both(last, e.equal(end, self.contraction.extents[index]))
         self.start(first)
-        self.reduce(0, state)
+        self.reduce(0, self.windowed(state))
         self.close(first, last)
+
+    def windowed(self, state: _State) -> _State:
+        """Narrow reduction loops to what lies inside the windows for any point of this tile."""
+        e = self.emitter
+        for window in (each.rising for each in self.contraction.windows):
+            if window.inner == self.schedule.lane:
+                continue  # whole vectors are read anyway
+            step, reach = window.inner_stride, window.outer_stride * (state.sizes[window.outer] - 1)
+            place = e.add(e.multiply(state.values[window.outer], window.outer_stride), window.offset)
+            low, high = e.add(place, min(reach, 0)), e.add(place, max(reach, 0))
+            # Clamped to zero first: only numbers that are not negative can be divided.
+            least = e.divide(_maximum(e, e.add(e.multiply(high, -1), step - 1), 0), step)[0]
+            most = e.divide(_maximum(e, e.add(e.multiply(low, -1), window.extent - 1 + step), 0), step)[0]
+            begin, end = state.ranges[window.inner]
+            begin = _maximum(e, begin, least)
+            state = self.nest.narrow(state, window.inner, begin, _maximum(e, begin, e.minimum(end, most)))
+        return state
 
     def address(self, name: str, point: int, v: int) -> ir.Value:
         distance = self.distance(name, self.points[point], v)
@@ -429,6 +447,13 @@ class _Tile:
                 values = {i: self.state.values[i] for i in self.state.values if i not in self.contraction.reduction}
                 value = epilogue(Place(e, self.nest.arguments, values, where, lane, self.active(v)), total)
             _store(e, value, self.address("out", point, v), self.contraction.out, lane, self.active(v))
+
+
+def _maximum(emitter: Emitter, left: Number, right: Number) -> Number:
+    if isinstance(left, int) and isinstance(right, int):
+        return max(left, right)
+    first, second = integer(left), integer(right)
+    return emitter.builder.select(emitter.builder.icmp_signed(">", first, second), first, second)
 
 
 def _negate(emitter: Emitter, condition: bool | ir.Value) -> bool | ir.Value:

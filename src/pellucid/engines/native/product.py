@@ -7,14 +7,15 @@ activation), are written between the sum and the store.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from llvmlite import ir
 
 from pellucid.engines.native.contraction import Access as Strides
-from pellucid.engines.native.contraction import Contraction, Loop, Schedule, merge
-from pellucid.engines.native.cpu import Target
+from pellucid.engines.native.contraction import Contraction, Loop, Schedule, Window, complete, merge
+from pellucid.engines.native.cost import Model
+from pellucid.engines.native.cpu import Target, caches
 from pellucid.engines.native.expression import Writer
 from pellucid.engines.native.kernel import Place, emit_contraction
 from pellucid.engines.native.memory import Buffer
@@ -111,7 +112,23 @@ class Product:
         if self.block is not None:
             del names[BLOCK_INDEX]
             strides = [_without_block(s) for s in strides]
-        return merge(Contraction(names, strides[0], strides[1], strides[2]), strides[3:])
+        return merge(Contraction(names, strides[0], strides[1], strides[2], windows=self.windows), strides[3:])
+
+    @cached_property
+    def windows(self) -> tuple[Window, ...]:
+        """Where a factor is read beyond its tensor's edge, at a place that one index of each kind decides."""
+        found: dict[str, Window] = {}
+        places = [(a, e) for f in self.factors for a, e in zip(f.at, f.tensor.extents, strict=True) if f.outside == 0]
+        for affine, extent in places:
+            outer = [(i.name, c) for i, c in affine.terms if i in self.equations[0].indices]
+            inner = [(i.name, c) for i, c in affine.terms if i in self.sum.indices]
+            beyond = affine.bounds[0] < 0 or affine.bounds[1] >= extent
+            if not beyond or len(outer) != 1 or len(inner) != 1:
+                continue
+            (x, step), (u, inner_step) = outer[0], inner[0]
+            if x != BLOCK_INDEX and x not in found and u not in found:
+                found[x] = found[u] = Window(x, u, step, inner_step, affine.constant, extent)
+        return tuple(dict.fromkeys(found.values()))
 
     def with_block(
         self, contraction: Contraction, extra: tuple[Strides, ...]
@@ -123,7 +140,8 @@ class Product:
         out = _with_block(contraction.out, self.strides(Access(self.out, self.equations[0].at)))
         a, b = _with_block(contraction.a, self.strides(left)), _with_block(contraction.b, self.strides(right))
         extra = tuple(_with_block(s, self.strides(a)) for s, a in zip(extra, self.around, strict=True))
-        return Contraction({BLOCK_INDEX: self.block.size, **contraction.extents}, out, a, b), extra
+        extents = {BLOCK_INDEX: self.block.size, **contraction.extents}
+        return Contraction(extents, out, a, b, windows=contraction.windows), extra
 
     def describe(self) -> str:
         """The kernel's content as text, from which its code follows."""
@@ -145,10 +163,38 @@ def _with_block(strides: Strides, whole: Strides) -> Strides:
     return Strides({BLOCK_INDEX: whole.stride(BLOCK_INDEX), **strides.strides}, strides.offset)
 
 
+SAVING = 0.98
+"""A window is kept where it leaves a smaller part of the cost than this."""
+
+
+def _windowed(
+    contraction: Contraction, extra: tuple[Strides, ...], target: Target
+) -> tuple[Contraction, tuple[Strides, ...], Schedule]:
+    """The windows that pay, and the schedule: an index in a window cannot be joined with its neighbours.
+
+    Tried are all windows, those which the schedule for all makes use of, and none.
+    """
+    best: tuple[Contraction, tuple[Strides, ...], Schedule] | None = None
+    least = 0.0
+    tried: set[tuple[Window, ...]] = set()
+    windows = contraction.windows
+    while True:
+        tried.add(windows)
+        candidate, accesses = merge(replace(contraction, windows=windows), extra)
+        model = Model(candidate, target, caches())
+        schedule = choose(candidate, target)
+        cycles = model.estimate(complete(candidate, schedule, target)).cycles
+        if best is None or cycles * (SAVING if len(windows) < len(best[0].windows) else 1) < least:
+            best, least = (candidate, accesses, schedule), cycles
+        used = tuple(window for window in windows if model.share(window, schedule) < SAVING)
+        windows = () if used in tried else used
+        if windows in tried:
+            return best
+
+
 def schedule_of(product: Product, target: Target) -> tuple[Contraction, tuple[Strides, ...], Schedule]:
     """The contraction, its epilogue's accesses, and the schedule chosen for it; blocks, if any, are the tasks."""
-    contraction, extra = product.contraction()
-    schedule = choose(contraction, target)
+    contraction, extra, schedule = _windowed(*product.contraction(), target)
     if product.block is not None:
         order = (Loop(BLOCK_INDEX), *schedule.order)
         schedule = Schedule(
