@@ -221,6 +221,18 @@ def test_a_layers_own_state_moves_with_the_steps(engine: str) -> None:
     )
 
 
+def test_closing_gives_back_threads_and_keeps_the_parameters(engine: str) -> None:
+    step = compiled(network(), engine)
+    step(*batch(16))
+    before = step.state_dict()
+    step.close()
+    step.close()
+    for name, value in step.state_dict().items():
+        np.testing.assert_array_equal(value, before[name])
+    step.write_back()
+    np.testing.assert_array_equal(step.model.parameters["fc1.bias"], before["model.fc1.bias"])
+
+
 # ---- what is not finite
 
 
