@@ -12,11 +12,6 @@ from pellucid.notation import Tensor, indices, sum_over
 from tests.oracles.compare import assert_close
 from tests.oracles.differences import Point, check_gradient
 
-NATIVE_CANNOT = pytest.mark.xfail(
-    raises=pc.errors.NotationError,
-    reason="the native engine updates in place, and here each parameter's gradient reads the other parameter",
-)
-
 
 class RadialBasis(pc.Layer):
     """Y[n,o] = exp(-b[o] * sum(k) (X[n,k] - C[o,k])^2)."""
@@ -91,7 +86,7 @@ def test_its_parameters_are_named_counted_and_initialised() -> None:
     assert (row.name, row.kind, row.output_shape, row.parameters) == ("basis", "RadialBasis", (8,), 8 * 3 + 8)
 
 
-@pytest.fixture(params=["numpy", pytest.param("native", marks=NATIVE_CANNOT)])
+@pytest.fixture(params=["numpy", "native"])
 def trainer(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

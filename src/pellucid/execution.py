@@ -83,6 +83,8 @@ class Inference:
     def update(self) -> None:
         """Take over the model's parameters as they are now."""
         name_parameters(self.model)
+        # Used by itself meanwhile, a layer names its tensors otherwise; each call puts the names back.
+        self._names = [(tensor, tensor.name) for tensor in self.model.tensors().values()]
         self._arrays = parameter_arrays(self.model, floats(self._dtype))
 
     def _executable(self, size: int) -> tuple[Executable, str]:
@@ -99,7 +101,8 @@ class Inference:
         x = batch(x, floats(self._dtype))
         if x.shape[1:] != self.input_shape or len(x) > self.batch_size:
             raise ShapeError(f"compiled for up to {self.batch_size} images of shape {self.input_shape}; got {x.shape}")
-        name_parameters(self.model)
+        for tensor, name in self._names:
+            tensor.name = name
         executable, output = self._executable(len(x))
         return executable.run({**self._arrays, "input": x})[output]
 

@@ -79,6 +79,8 @@ class TrainingStep:
         self._engine, self._dtype, self._threads = engines.get(engine, dtype), dtype, threads
         self._steps = 0
         name_parameters(model)
+        # Used by itself meanwhile, a layer names its tensors otherwise; each call puts the names back.
+        self._names = [(tensor, tensor.name) for tensor in model.tensors().values()]
         self._arrays = parameter_arrays(model, floats(dtype))
         self._real = floats(dtype)
         self._compiled: dict[tuple[Any, ...], tuple[Executable, Step]] = {}
@@ -112,7 +114,8 @@ class TrainingStep:
         Raises ShapeError and DataError for a batch that does not fit.
         """
         x, y = self._check(x, y)
-        name_parameters(self.model)
+        for tensor, name in self._names:
+            tensor.name = name
         executable, step = self._compile(len(x), y)
         # The target's values are checked anew for each batch: a label out of range would train on nothing.
         self.loss.target(step.output, y)

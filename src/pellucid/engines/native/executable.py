@@ -71,7 +71,11 @@ def prepare(program: Program, target: cpu.Target, threads: int | None = None, ch
     outside = {*arranged.given, *arranged.outputs}
     alias = {new: old for old, new in arranged.updates}
     buffers = buffers_of(arranged, {*outside, *alias})
-    kernels = arrange(lower(arranged, buffers), alias)
+    try:
+        kernels = arrange(lower(arranged, buffers), alias)
+    except NotationError:
+        # Two parameters whose gradients read each other: all gradients first, then the updates.
+        kernels = arrange(lower(arranged, buffers, apart=set(alias)), alias)
     _check_updates(kernels, alias)
     numbers = groups(kernels, alias)
     inner = {t for k in kernels for t in k.operands if t not in outside and t not in alias}
@@ -152,12 +156,14 @@ class _Given:
 
 
 class _Returned:
-    """An output: the array the code writes to, run after run."""
+    """An output: its entry in the table of pointers, and how to make the array that the code writes to."""
 
-    def __init__(self, tensor: Tensor, program: Program) -> None:
-        self.name, self.kind = tensor.name, tensor.kind
-        self.array = np.zeros(tensor.extents, np.float32 if tensor.kind == "float" else np.int32)
-        self.partial = not _covered(program, tensor) and len(program.definition(tensor)) < 2
+    def __init__(self, tensor: Tensor, entry: int, program: Program) -> None:
+        self.name, self.kind, self.entry = tensor.name, tensor.kind, entry
+        self.shape = tensor.extents
+        self.dtype = np.dtype(np.float32 if tensor.kind == "float" else np.int32)
+        # Elements that no equation writes are 0.
+        self.make = np.empty if _covered(program, tensor) else np.zeros
 
 
 class NativeExecutable:
@@ -190,12 +196,10 @@ class NativeExecutable:
         self._given = [
             _Given(t, entry, t.name in updated) for entry, t in enumerate(self._external, 1) if t.role != "defined"
         ]
-        self._returned = [_Returned(t, compiled.program) for t in self._external if t.role == "defined"]
+        self._returned = [
+            _Returned(t, entry, compiled.program) for entry, t in enumerate(self._external, 1) if t.role == "defined"
+        ]
         self._passed = [t for t in compiled.program.outputs if t.role != "defined"]
-        for entry, tensor in enumerate(self._external, 1):
-            for returned in self._returned:
-                if returned.name == tensor.name:
-                    self._table[entry] = returned.array.ctypes.data
         self._turn = threading.Lock()
         self._closed = False
 
@@ -214,16 +218,19 @@ class NativeExecutable:
             if array is None or array is not given.last:
                 given.take(array)
                 table[given.entry] = given.address
+        fresh: list[Array] = []
         for returned in self._returned:
-            if returned.partial:
-                returned.array[...] = 0
+            array = returned.make(returned.shape, returned.dtype)
+            table[returned.entry] = array.ctypes.data
+            fresh.append(array)
         passed = {t.name: _value(t, arrays) for t in self._passed}  # a state's value is the one before its update
         if self._team is not None:
             self._team.run(self._job, self._table_address)
         else:
             self._call(self._table_address)
         results: dict[str, Array] = {
-            r.name: r.array.copy() if r.kind == "float" else r.array.astype(np.int64) for r in self._returned
+            r.name: array if r.kind == "float" else array.astype(np.int64)
+            for r, array in zip(self._returned, fresh, strict=True)
         }
         return results | passed
 

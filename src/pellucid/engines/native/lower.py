@@ -7,7 +7,7 @@ block of images by itself are marked: threads then keep their blocks from kernel
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 
 from pellucid.engines.native.layout import BLOCK
 from pellucid.engines.native.memory import Buffer, margins
@@ -85,8 +85,8 @@ def buffers_of(program: Program, outside: Iterable[Tensor]) -> dict[Tensor, Buff
     }
 
 
-def lower(program: Program, buffers: Mapping[Tensor, Buffer]) -> list[Kernel]:
-    """The kernels of a program, in order."""
+def lower(program: Program, buffers: Mapping[Tensor, Buffer], apart: Set[Tensor] = frozenset()) -> list[Kernel]:
+    """The kernels of a program, in order; the tensors `apart` join no kernel that computes others."""
     readers: dict[Tensor, list[Equation]] = {}
     for equation in program:
         for tensor in dict.fromkeys(a.tensor for a in accesses(equation.value)):
@@ -96,14 +96,14 @@ def lower(program: Program, buffers: Mapping[Tensor, Buffer]) -> list[Kernel]:
     done: set[int] = set()
     for number in range(len(program.equations)):
         if number not in done:
-            chain = _chain(program, number, done, readers)
+            chain = _chain(program, number, done, readers, apart)
             done.update(chain)
             kernels.append(_kernel(chain, program, readers, kept, buffers))
     return kernels
 
 
 def _chain(
-    program: Program, first: int, done: set[int], readers: Mapping[Tensor, list[Equation]]
+    program: Program, first: int, done: set[int], readers: Mapping[Tensor, list[Equation]], apart: Set[Tensor]
 ) -> dict[int, Equation]:
     """The equation and the later ones that can be computed with it, place by place, under its index names."""
     equations = program.equations
@@ -115,6 +115,8 @@ def _chain(
     inside = {head.tensor}
     for number in range(first + 1, len(equations)):
         if number in done or not _whole(equations[number]):
+            continue
+        if (equations[number].tensor in apart) != (head.tensor in apart):
             continue
         candidate = _under_names_of(head, equations[number])
         if candidate is None or not _fits(candidate, head, inside):

@@ -41,8 +41,9 @@ _ARRIVED = 2 * _LINE
 _GENERATION, _GENERATION_SLEEPERS = 3 * _LINE, 3 * _LINE + 4
 _SIZE = 4 * _LINE
 
-SPINS = 1000
-"""Pauses (some 40 to 140 cycles each) before a waiting thread goes to sleep: a few tens of microseconds."""
+SPINS = 10_000
+"""Pauses (some 40 to 140 cycles each) before a waiting thread goes to sleep: about the time Python needs between two
+steps. Waking a thread that sleeps can take 100 microseconds."""
 
 _FUTEX_CALL = {"x86_64": 202, "aarch64": 98}
 _WAIT, _WAKE, _EVERYONE = 128, 129, 2**31 - 1  # private to the process
