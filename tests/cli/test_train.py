@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+import pellucid as pc
+from pellucid.cli import main
 from tests.cli.conftest import Command
 
 QUICK = ["--model", "notes-cnn", "--epochs", 1, "--batch-size", 8]
@@ -31,7 +33,7 @@ def test_a_run_folder_has_everything_that_was_promised(trained: Path) -> None:
     assert expected <= names
     assert {f"ckpt/{which}/{name}" for which in ("best", "last") for name in checkpoint} <= names
     assert {"plots/curves.png", "plots/confusion.png"} <= names
-    assert tomllib.loads((trained / "config.toml").read_text())["batch_size"] == 8
+    assert tomllib.loads((trained / "config.toml").read_text())["training"]["batch_size"] == 8
 
 
 def test_people_are_told_on_stderr_and_json_is_alone_on_stdout(
@@ -178,6 +180,105 @@ def test_print_config_trains_nothing(pellucid: Command, tmp_path: Path) -> None:
     assert "lr" not in config["optimizer"]  # the rate that suits SGD is not passed on to Adam
     assert f"epochs = 7                       # {file}" in done.out
     assert 'name = "adam"                    # --optimizer' in done.out
+
+
+WRITTEN = ["--model", "notes-cnn", "--epochs", 2, "--batch-size", 8, "--optimizer", "adam", "--seed", 3]
+
+
+def weights(run: Path) -> bytes:
+    return (run / "ckpt" / "last" / "model.safetensors").read_bytes()
+
+
+def test_the_configuration_of_a_run_repeats_it(
+    pellucid: Command, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(pictures.parent)
+    assert pellucid("train", pictures.name, *WRITTEN, "--out", tmp_path / "a").code == 0
+    monkeypatch.chdir(tmp_path)  # the data were named relative to another folder
+    assert pellucid("train", "-c", "a/config.toml", "--out", "b").code == 0
+    assert weights(tmp_path / "a") == weights(tmp_path / "b")
+    first, second = (tomllib.loads((tmp_path / name / "config.toml").read_text()) for name in "ab")
+    assert first["run"].pop("out") != second["run"].pop("out")
+    assert first == second
+    assert first["data"]["name"] == str(pictures)
+    assert first["optimizer"] == {"name": "adam", "lr": 0.001, "weight_decay": 0.0}
+    pellucid("train", "-c", "a/config.toml").failed_with(2, "already holds a run", "--resume")
+
+
+def test_resuming_needs_only_the_folder(pellucid: Command, pictures: Path, tmp_path: Path) -> None:
+    assert pellucid("train", pictures, *WRITTEN, "--out", tmp_path / "a").code == 0
+    again = pellucid("train", "--resume", "--out", tmp_path / "a", "--json")
+    assert (again.code, len(again.json["history"])) == (0, 2), "it was finished"
+    (tmp_path / "a").rename(tmp_path / "b")
+    more = pellucid("train", "--resume", "--out", tmp_path / "b", "--epochs", 3, "--json")
+    assert (more.code, len(more.json["history"])) == (0, 3)
+    assert "changed on resuming: epochs 2 -> 3" in more.err
+    config = tomllib.loads((tmp_path / "b" / "config.toml").read_text())
+    assert (config["training"]["epochs"], config["run"]["out"]) == (3, str(tmp_path / "b"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "phrase"),
+    [
+        (["--seed", 4], "seed was 3, now 4"),
+        (["--batch-size", 4], "batch_size was 8, now 4"),
+        (["--optimizer", "sgd"], "optimizer.name was Adam, now SGD"),
+        (["--model", "lenet5"], "model.model was notes-cnn, now lenet5"),
+        (["digits"], "data_sha256"),
+    ],
+)
+def test_resuming_as_something_else_is_refused(
+    flags: list[object], phrase: str, pellucid: Command, once: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(once, tmp_path / "a")
+    before = (tmp_path / "a" / "config.toml").read_bytes()
+    done = pellucid("train", *flags, "--resume", "--out", tmp_path / "a")
+    done.failed_with(2, "was started with other settings", phrase)
+    assert (tmp_path / "a" / "config.toml").read_bytes() == before
+
+
+@pytest.fixture(scope="module")
+def once(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "once"
+    with pytest.raises(SystemExit) as left:
+        main.main(["train", str(pictures), *map(str, WRITTEN), "--epochs", "1", "--out", str(out)])
+    assert left.value.code == 0
+    return out
+
+
+def test_resuming_what_is_not_there(pellucid: Command, once: Path, tmp_path: Path) -> None:
+    pellucid("train", "--resume").failed_with(2, "which run shall go on?")
+    pellucid("train", "--resume", "--out", tmp_path / "a").failed_with(2, "There is no run to resume in")
+    shutil.copytree(once, tmp_path / "b")
+    (tmp_path / "b" / "config.toml").write_text("[training")
+    pellucid("train", "--resume", "--out", tmp_path / "b").failed_with(2, "config.toml: this is not valid TOML")
+
+
+def test_a_run_from_python_is_continued_on_the_command_line(pellucid: Command, tmp_path: Path) -> None:
+    def train(out: Path, epochs: int) -> None:
+        splits = pc.data.load("digits", size=28, validation=0.9, seed=5)
+        model = pc.models.create("notes-cnn")
+        pc.fit(model, splits, epochs, optimizer=pc.optim.AdamW(), out=out, seed=2, progress=False, report=False)
+
+    train(tmp_path / "a", 1)
+    train(tmp_path / "b", 2)
+    assert pellucid("train", "--resume", "--out", tmp_path / "a", "--epochs", 2).code == 0
+    assert weights(tmp_path / "a") == weights(tmp_path / "b")
+    assert pellucid("train", "-c", tmp_path / "b" / "config.toml", "--out", tmp_path / "c").code == 0
+    assert weights(tmp_path / "c") == weights(tmp_path / "b")
+
+
+def test_what_the_command_line_cannot_repeat_is_refused(pellucid: Command, tmp_path: Path) -> None:
+    splits = pc.data.load("digits", validation=0.97)
+    model = pc.Sequential([("flatten", pc.layers.Flatten()), ("fc", pc.layers.Linear(64, 10))])
+    pc.fit(model, splits, 1, optimizer=pc.optim.Adam(betas=(0.8, 0.99)), out=tmp_path / "a", progress=False)
+    done = pellucid("train", "-c", tmp_path / "a" / "config.toml", "--out", tmp_path / "b")
+    done.failed_with(2, "there is no setting optimizer.betas")
+    stored = (tmp_path / "a" / "config.toml").read_text().replace("betas = [\n    0.8,\n    0.99,\n]\n", "")
+    (tmp_path / "own.toml").write_text(stored)
+    done = pellucid("train", "-c", tmp_path / "own.toml", "--out", tmp_path / "b")
+    done.failed_with(2, "There is no model 'Sequential'")
+    assert not (tmp_path / "b").exists()
 
 
 def test_an_interrupted_run_is_saved_and_can_be_continued(pellucid: Command, pictures: Path, tmp_path: Path) -> None:

@@ -213,6 +213,7 @@ def run_fake(
             "fixed": {"batch_size": BATCH, "engine": "numpy", **(fixed or {})},
             "changeable": {"epochs": epochs, "learning_rate": learning_rate, "patience": patience},
         },
+        config={"training": {"epochs": epochs, "patience": patience}, "optimizer": {"lr": learning_rate}},
         spec=model.spec,
     )
     splits = make_splits() if splits is None else splits

@@ -16,7 +16,6 @@ from pellucid.train.run import load_run
 from pellucid.train.settings import Interval
 from pellucid.train.state import COLUMNS, better
 from tests.train.fakes import (
-    BATCH,
     FakeModel,
     FakeStep,
     cross_entropy,
@@ -139,7 +138,7 @@ def test_a_resumed_run_continues_the_same_metrics_files(tmp_path: Path) -> None:
 def test_the_run_folder_describes_the_run(tmp_path: Path) -> None:
     run = run_fake(tmp_path / "a")
     config = tomllib.loads((tmp_path / "a/config.toml").read_text())
-    assert config == {"batch_size": BATCH, "engine": "numpy", "epochs": 3, "learning_rate": 0.1}
+    assert config == {"training": {"epochs": 3}, "optimizer": {"lr": 0.1}}
     environment = json.loads((tmp_path / "a/env.json").read_text())
     assert environment["packages"]["numpy"] == np.__version__
     assert json.loads((tmp_path / "a/data.json").read_text()) == run.data
@@ -216,7 +215,7 @@ def test_what_may_change_on_resuming_is_written_down(tmp_path: Path) -> None:
     log = (tmp_path / "a/log.txt").read_text()
     assert "changed on resuming: learning_rate 0.1 -> 0.01" in log
     assert "changed on resuming: epochs 1 -> 2" in log
-    assert tomllib.loads((tmp_path / "a/config.toml").read_text())["learning_rate"] == 0.01
+    assert tomllib.loads((tmp_path / "a/config.toml").read_text())["optimizer"] == {"lr": 0.01}
 
 
 def test_two_processes_cannot_train_in_one_folder(tmp_path: Path) -> None:

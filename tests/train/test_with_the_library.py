@@ -57,7 +57,7 @@ def test_a_network_learns_and_the_run_says_so(digits: Any, tmp_path: Path) -> No
         "worst.png",
     }
     page = (tmp_path / "a/report.html").read_text()
-    for text in ("conv1", f"{measured.accuracy:.2%}", "Adam", "digits: 10 classes", "data:image/png;base64,"):
+    for text in ("conv1", f"{measured.accuracy:.2%}", "adam", "digits: 10 classes", "data:image/png;base64,"):
         assert text in page, text
     assert not re.search(r"<script|https?:", page)
 
@@ -72,10 +72,18 @@ def test_the_registry_rebuilds_a_model_from_its_folder(tmp_path: Path) -> None:
         "options": {**pc.models.options("lenet5"), "activation": "relu"},
     }
     assert same_weights(stored.model.parameters, run.model.parameters)
-    assert stored.config["loss"]["name"] == "CrossEntropy"
     config = tomllib.loads((tmp_path / "a/config.toml").read_text())
-    assert config["optimizer"] == {"name": "SGD", "momentum": 0.9, "nesterov": False, "weight_decay": 0.0}
-    assert config["learning_rate"] == 0.05
+    assert config == stored.config
+    assert config["training"] == {
+        "epochs": 1,
+        "batch_size": 64,
+        "seed": 0,
+        "loss": "cross_entropy",
+        "schedule": "constant",
+    }
+    assert config["optimizer"] == {"name": "sgd", "lr": 0.05, "momentum": 0.9, "nesterov": False, "weight_decay": 0.0}
+    assert config["data"] == {"name": "digits", "validation": 0.97, "seed": 0, "bad_files": "error"}
+    assert config["model"] == {"name": "lenet5", "options": stored.model.spec["options"]}
 
 
 def test_equal_seeds_give_equal_weights(digits: Any) -> None:

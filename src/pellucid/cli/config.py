@@ -1,11 +1,11 @@
-"""The configuration of a run: defaults, the model's defaults, the TOML file, --set, the flags; the last wins.
+"""The configuration of a run: defaults, the model's defaults, TOML files, --set, the flags; the last wins.
 
 Each value remembers where it came from, so that --print-config can say so.
 """
 
 import difflib
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,11 @@ from pellucid.cli.settings import BY_KEY, SETTINGS, Value, parse
 from pellucid.errors import ConfigError, DataError
 
 MODEL_OPTIONS = "model.options"
+OPTIMIZER_NAME = "optimizer.name"
 DEFAULT = "default"
+
+# setting: what a file says about these is meant for the file's own value of it
+DEPENDENTS = {"model.name": f"{MODEL_OPTIONS}.", OPTIMIZER_NAME: "optimizer.", "data.name": "data.root"}
 
 
 @dataclass
@@ -33,6 +37,18 @@ class Config:
         else:
             self.values[key] = parse(known(key, origin), value, origin)
         self.origins[key] = origin
+
+    def cover(self, stronger: "Config") -> None:
+        """Take over what a stronger layer says, and drop what belonged to the model, optimiser or data it replaces."""
+        for key, dependents in DEPENDENTS.items():
+            if stronger[key] is not None and self[key] not in (None, stronger[key]):
+                for name in [name for name in self.origins if name.startswith(dependents)]:
+                    del self.origins[name]
+                    self.values.pop(name, None)
+                    self.model_options.pop(name.removeprefix(f"{MODEL_OPTIONS}."), None)
+        self.values |= stronger.values
+        self.origins |= stronger.origins
+        self.model_options |= stronger.model_options
 
     def __getitem__(self, key: str) -> Any:
         return self.values.get(key)
@@ -100,7 +116,7 @@ def example(flag: str) -> str:
 
 
 def resolve(
-    file: str | None,
+    files: Sequence[str],
     pairs: Iterable[str],
     flags: Mapping[str, Value],
     options: Iterable[str],
@@ -108,28 +124,28 @@ def resolve(
 ) -> Config:
     """Put all layers on top of each other, the strongest last.
 
-    `flags` maps keys to values (None: not given); `model_defaults` gives a model's defaults by its name,
-    which the stronger layers decide first.
+    `files` are from the weakest to the strongest; `flags` maps keys to values (None: not given);
+    `model_defaults` gives a model's defaults by its name, which the stronger layers decide first.
     """
-    strong = Config()
-    if file is not None:
-        for key, value in flatten(read_file(file)):
-            strong.put(key, value, file)
+    strong, asked = Config(), Config()
     for pair in pairs:
-        strong.put(*parse_pair(pair, "--set"), origin="--set")
+        asked.put(*parse_pair(pair, "--set"), origin="--set")
     for key, value in flags.items():
         if value is not None:
-            strong.put(key, value, BY_KEY[key].flag or "argument")
+            asked.put(key, value, BY_KEY[key].flag or "argument")
     for pair in options:
         name, value = parse_pair(pair, "--option")
-        strong.put(f"{MODEL_OPTIONS}.{name}", value, "--option")
+        asked.put(f"{MODEL_OPTIONS}.{name}", value, "--option")
+    for file in files:
+        strong.cover(layer_of(file))
+    strong.cover(asked)
 
     config = Config()
     for setting in SETTINGS:
         config.values[setting.key], config.origins[setting.key] = setting.default, DEFAULT
     model = str(strong["model.name"] or config["model.name"])
     defaults = model_defaults(model)
-    other_optimizer = strong["optimizer.name"] not in (None, defaults.get("optimizer.name"))
+    other_optimizer = strong[OPTIMIZER_NAME] not in (None, defaults.get(OPTIMIZER_NAME))
     for key, value in defaults.items():
         # A learning rate that suits one optimiser ruins another, which then has its own default.
         if not (other_optimizer and key.startswith("optimizer.")):
@@ -138,6 +154,14 @@ def resolve(
     config.origins |= strong.origins
     config.model_options |= strong.model_options
     return config
+
+
+def layer_of(file: str) -> Config:
+    """What a file says."""
+    layer = Config()
+    for key, value in flatten(read_file(file)):
+        layer.put(key, value, file)
+    return layer
 
 
 def with_origins(config: Config) -> str:

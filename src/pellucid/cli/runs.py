@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import click
 
+from pellucid.cli.output import message
 from pellucid.cli.watch import data_progress
 from pellucid.errors import UsageError
 
@@ -31,12 +32,15 @@ def restore_data(run: Any, root: str | None) -> Any:
 
 
 def evaluation_loss(run: Any) -> str:
-    """The loss the run was trained with."""
+    """The loss the run was trained with; cross-entropy, and a word about it, for one made in Python."""
     from pellucid import losses
 
-    stored = run.config.get("loss", {}).get("name")
-    kinds = {type(losses.get(name)).__name__: name for name in losses.names()}
-    return kinds.get(stored, losses.CrossEntropy.name)
+    stored = run.config.get("training", {}).get("loss", losses.CrossEntropy.name)
+    name = stored.get("name") if isinstance(stored, dict) else stored
+    if name in losses.names():
+        return str(name)
+    message(f"The run's own loss, {name}, cannot be made here; the loss below is {losses.CrossEntropy.name}.")
+    return losses.CrossEntropy.name
 
 
 def model_or_run(name: str, options: dict[str, Any], which: Which = "best") -> tuple[Any, Any]:

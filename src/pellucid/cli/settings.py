@@ -36,6 +36,7 @@ SETTINGS = (
     Setting("data.validation", "--validation", float,
             "Share of the training images kept for validation, if the data has no split for it.",
             0.1, minimum=0, maximum=0.99),
+    Setting("data.seed", None, int, "seed of the split, if it is not the training's", minimum=0),
     Setting("data.bad_files", "--bad-files", str, "Unreadable images: stop with an error, or drop them.",
             "error", choices=("error", "drop")),
     Setting("model.name", "--model", str, "Architecture; `pellucid models` lists them.", "lenet5"),

@@ -1,5 +1,6 @@
 """`pellucid train`: from a data set and a model's name to a run folder."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -19,7 +20,7 @@ from pellucid.errors import UsageError
 @model_option
 @click.option("-c", "--config", "file", metavar="FILE", help="TOML file with settings; flags win over it.")
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="One setting of the file; repeatable.")
-@click.option("--resume", is_flag=True, help="Continue the run in --out exactly where it stopped.")
+@click.option("--resume", is_flag=True, help="Continue the run in --out where it stopped, as it was configured.")
 @click.option("--print-config", is_flag=True, help="Print every setting with its origin; train nothing.")
 @json_option
 def command(
@@ -38,12 +39,15 @@ def command(
     pellucid train digits --out runs/first
     pellucid train mnist --model notes-cnn --epochs 3 --out runs/a
     pellucid train photos/ --model lenet5 --option activation=tanh --lr 0.01 --out runs/b
-    pellucid train mnist --model notes-cnn --epochs 6 --out runs/a --resume
+    pellucid train --resume --out runs/a --epochs 6
+    pellucid train -c runs/a/config.toml --out runs/c
 
-    What is not set has a default that suits the model; --print-config shows it.
+    What is not set has a default that suits the model; --print-config shows it. The run folder's
+    config.toml has every setting of the run.
     """
     given = {"data.name": data} | {key: flags[setting.parameter] for key, setting in BY_KEY.items() if setting.flag}
-    config = resolve(file, pairs, given, options, model_defaults)
+    files = ([stored_config(given["run.out"], data)] if resume else []) + [file]
+    config = resolve([name for name in files if name is not None], pairs, given, options, model_defaults)
     if print_config:
         result(with_origins(config))
         return
@@ -52,6 +56,18 @@ def command(
         json_result({"folder": run.folder, "stopped": run.stopped, "best": run.best, "history": run.history})
     elif run.folder is not None:
         message(f"{run}\nOpen {run.folder / 'report.html'} to see it.")
+
+
+def stored_config(out: str | None, data: str | None) -> str | None:
+    """The configuration of the run to resume; None if it has none, and the command line says it all again."""
+    if out is None:
+        raise UsageError("which run shall go on? Name its folder: pellucid train --resume --out runs/first")
+    path = Path(out) / "config.toml"
+    if path.is_file():
+        return str(path)
+    if data is None:
+        raise UsageError(f"There is no run to resume in {out}: {path} does not exist. Correct the path of --out.")
+    return None
 
 
 def model_defaults(name: str) -> dict[str, Any]:
@@ -75,6 +91,7 @@ def train(config: Config, resume: bool) -> Any:
     optimizer = make_optimizer(config)
     splits = load_data(config)
     model = build_model(config, splits)
+    complete(config, optimizer, splits)
     message(splits.description())
     message(header(config, model, optimizer))
     return fit(
@@ -92,7 +109,20 @@ def train(config: Config, resume: bool) -> Any:
         resume=resume,
         schedule=config["training.schedule"],
         checkpoint_every=config["training.checkpoint_every"],
+        config=config.tables(),
     )
+
+
+def complete(config: Config, optimizer: Any, splits: Any) -> None:
+    """Put in what was left to the data, the optimiser and the machine, so that the run can be repeated anywhere."""
+    from pellucid import engines
+
+    config.values["data.name"] = splits.arguments["name_or_folder"]
+    config.values["data.root"] = splits.arguments["root"]
+    config.values["run.engine"] = config["run.engine"] or engines.default()
+    for name, value in optimizer.settings().items():
+        if f"optimizer.{name}" in BY_KEY:
+            config.values[f"optimizer.{name}"] = value
 
 
 def make_optimizer(config: Config) -> Any:
@@ -121,7 +151,7 @@ def load_data(config: Config) -> Any:
             root=config["data.root"],
             download=config["data.download"],
             validation=config["data.validation"],
-            seed=config["training.seed"],
+            seed=config["training.seed"] if config["data.seed"] is None else config["data.seed"],
             size=size,
             channels=config.model_options.get("in_channels"),
             bad_files=config["data.bad_files"],
@@ -141,14 +171,11 @@ def build_model(config: Config, splits: Any) -> Any:
 
 def header(config: Config, model: Any, optimizer: Any) -> str:
     """What is about to be trained, in two lines."""
-    from pellucid import engines
-
-    engine = config["run.engine"] or engines.default()
     summary = model.summary()
     settings = ", ".join(f"{name} {value:g}" for name, value in optimizer.settings().items() if value)
     return (
         f"{config['model.name']}: {summary.parameters:,} parameters, "
         f"{summary.multiply_adds:,} multiply-adds ({summary.flops:,} operations) per image\n"
         f"{config['training.epochs']} epochs, batches of {config['training.batch_size']}, "
-        f"{optimizer.name} ({settings}), engine {engine}, seed {config['training.seed']}"
+        f"{optimizer.name} ({settings}), engine {config['run.engine']}, seed {config['training.seed']}"
     )

@@ -1,5 +1,6 @@
 """`fit`: train a network on images, with everything that must not be lost kept in the run's folder."""
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from pellucid.errors import CheckpointError, ConfigError, DataError, PellucidErr
 from pellucid.formats.safetensors import difference_report, shapes
 from pellucid.train import checkpoint, schedules
 from pellucid.train.assemble import assemble
+from pellucid.train.config import check_config, configuration_of
 from pellucid.train.environment import describe_environment
 from pellucid.train.folder import Resume, RunFolder
 from pellucid.train.interrupt import StopRequest
@@ -40,6 +42,7 @@ def fit(
     progress: bool = True,
     checkpoint_every: int | str | None = None,
     report: bool = True,
+    config: Mapping[str, Any] | None = None,
 ) -> Run:
     """Train `model` on `splits.train` for `epochs` passes; it has the last weights then.
 
@@ -49,13 +52,15 @@ def fit(
     `out` exactly where it stopped, "auto" if there is one; epochs, patience, learning rate, schedule,
     threads and checkpoint_every may differ from before, and more epochs extend a finished run. schedule: a
     name (see `schedules.get`) or any function of the step. checkpoint_every: steps (500) or time ("10min";
-    default "5min") between checkpoints within an epoch; the end of every epoch is saved in any case.
+    default "5min") between checkpoints within an epoch; the end of every epoch is saved in any case. config:
+    what config.toml shall say; by default the tables that `pellucid train -c` needs to train the same way.
 
     SIGINT and SIGTERM finish the step, save, and raise TrainingInterrupted (a KeyboardInterrupt); a second
     one stops at once. Raises DivergedError when the loss or a parameter is no longer finite, ResourceError
     when the disk refuses, UsageError for a folder that cannot be used, DataError without training images.
     """
     _check_numbers(epochs, batch_size, patience)
+    asked = None if config is None else check_config(config)
     engine = engine or engines.default(dtype)
     if splits.train is None or len(splits.train) == 0:
         raise DataError("There are no training images. Check the data folder and the size of the validation split.")
@@ -67,26 +72,27 @@ def fit(
         chosen = schedules.get(schedule, steps) if isinstance(schedule, str) else schedule
         described = describe_object(optimizer)
         learning_rate = optimizer.lr
-        settings = {
-            "fixed": {
-                "model": getattr(model, "spec", None),
-                "data_sha256": fingerprint(splits),
-                "batch_size": batch_size,
-                "loss": describe_object(loss_function),
-                "optimizer": {key: value for key, value in described.items() if key != "lr"},
-                "seed": seed,
-                "engine": engine,
-                "dtype": dtype,
-            },
-            "changeable": {
-                "epochs": epochs,
-                "learning_rate": learning_rate,
-                "schedule": schedules.describe(chosen),
-                "patience": patience,
-                "threads": threads,
-                "checkpoint_every": checkpoint_every,
-            },
+        fixed = {
+            "model": getattr(model, "spec", None),
+            "data_sha256": fingerprint(splits),
+            "batch_size": batch_size,
+            "loss": describe_object(loss_function),
+            "optimizer": {key: value for key, value in described.items() if key != "lr"},
+            "seed": seed,
+            "engine": engine,
+            "dtype": dtype,
         }
+        changeable = {
+            "epochs": epochs,
+            "learning_rate": learning_rate,
+            "schedule": schedules.describe(chosen),
+            "patience": patience,
+            "threads": threads,
+            "checkpoint_every": checkpoint_every,
+        }
+        if asked is None:
+            values = {**fixed, **changeable}
+            asked = configuration_of(model, splits, optimizer, loss_function, schedule, values)
         plan = Plan(
             epochs=epochs,
             batch_size=batch_size,
@@ -94,7 +100,8 @@ def fit(
             schedule=chosen,
             patience=patience,
             interval=parse_interval(checkpoint_every),
-            settings=settings,
+            settings={"fixed": fixed, "changeable": changeable},
+            config=asked,
             spec=getattr(model, "spec", None),
         )
         return train(machinery, model, splits, plan, out, resume, make_progress(progress), report)
@@ -143,7 +150,7 @@ def train(
             None if folder is None else folder.path,
             state.finished,
             splits.to_json(),
-            plan.settings,
+            plan.config,
         )
 
 
@@ -181,7 +188,7 @@ def _extend(state: TrainingState, plan: Plan, changed: bool) -> None:
 def _write_descriptions(folder: RunFolder, splits: Splits, plan: Plan, state: TrainingState) -> None:
     fixed = plan.settings.get("fixed", {})
     threads = plan.settings.get("changeable", {}).get("threads")
-    folder.write_toml("config.toml", {**fixed, **plan.settings.get("changeable", {})})
+    folder.write_toml("config.toml", plan.config)
     folder.write_json("env.json", describe_environment(str(fixed.get("engine", "")), threads))
     folder.write_json("data.json", splits.to_json())
     folder.rewrite_metrics(state.history)

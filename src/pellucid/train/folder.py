@@ -19,6 +19,7 @@ import tomli_w
 from pellucid.errors import ResourceError, UsageError
 from pellucid.formats.files import replace_file, resource_errors, sync_folder
 from pellucid.train import checkpoint
+from pellucid.train.settings import without_none
 from pellucid.train.state import COLUMNS, Row
 
 try:
@@ -93,7 +94,7 @@ class RunFolder:
 
     def write_toml(self, name: str, table: Mapping[str, Any]) -> None:
         """Write a table of settings; keys whose value is None are left out, TOML has no such value."""
-        self._replace(name, tomli_w.dumps(_without_none(table)).encode())
+        self._replace(name, tomli_w.dumps(without_none(table)).encode())
 
     def write_json(self, name: str, table: Mapping[str, Any]) -> None:
         """Write a table as indented JSON."""
@@ -190,11 +191,3 @@ def _csv_line(row: Row) -> str:
 
 def _json_line(row: Row) -> str:
     return json.dumps({name: row[name] for name in COLUMNS}) + "\n"
-
-
-def _without_none(table: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        key: _without_none(value) if isinstance(value, Mapping) else value
-        for key, value in table.items()
-        if value is not None
-    }

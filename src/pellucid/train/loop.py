@@ -40,6 +40,7 @@ class Plan:
     patience: int | None = None
     interval: Interval = field(default_factory=Interval)
     settings: dict[str, Any] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
     spec: dict[str, Any] | None = None
 
 

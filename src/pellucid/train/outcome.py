@@ -47,7 +47,7 @@ def write_outcome(
         summary=rows,
         totals=totals,
         data_text=splits.description(),
-        config={**fixed, **changeable},
+        config=plan.config,
         environment=describe_environment(str(fixed.get("engine", "")), changeable.get("threads")),
         pictures=pictures,
         notice=notice,

@@ -105,6 +105,15 @@ def flattened(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def without_none(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the table without the keys whose value is None, for which TOML has no value."""
+    return {
+        key: without_none(value) if isinstance(value, Mapping) else value
+        for key, value in table.items()
+        if value is not None
+    }
+
+
 def _plain(value: Any) -> Any:
     """Return a value that JSON and TOML can hold, None for what they cannot."""
     if isinstance(value, bool | int | float | str):
