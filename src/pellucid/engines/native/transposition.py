@@ -3,11 +3,16 @@
 One index has neighbouring elements in the source, another in the target. Element by element, each would touch a line
 of its own; so square blocks as wide as a vector go through registers: load rows, swap blocks of 1, 2, 4, ... elements
 across the diagonal, store rows. Blocks at the edges are cut short.
+
+Short indices that follow each other in the target count as one: for `W[o,c,u,v] = V[u,v,c,o]` a row of the target is
+a run over c, u and v, of which each vector read along o is one element.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
+from functools import cached_property
 
 from llvmlite import ir
 
@@ -21,13 +26,30 @@ from pellucid.notation.index import box
 
 @dataclass(frozen=True)
 class Turn:
-    """A copy nest's two places, the index along which it reads, the one along which it writes, and the others."""
+    """A copy nest's two places, the index along which it reads, those along which it writes, and the others.
+
+    The indices of `run`, outermost first, count the target's neighbouring elements together.
+    """
 
     source: Affine
     target: Affine
     along_source: Index
-    along_target: Index
+    run: tuple[Index, ...]
     others: tuple[Index, ...]
+
+    @cached_property
+    def along_target(self) -> Index:
+        """The indices of the run as one."""
+        return Index(",".join(i.name for i in self.run), box(self.run))
+
+    @cached_property
+    def between(self) -> int | None:
+        """How far apart in the source the elements of a run lie, if evenly."""
+        step = self.source.coefficient(self.run[-1])
+        even = all(
+            self.source.coefficient(p) == self.source.coefficient(q) * q.size for p, q in itertools.pairwise(self.run)
+        )
+        return step if even else None
 
     def tasks(self, lanes: int) -> int:
         """Rows of blocks that can be copied in any order."""
@@ -44,14 +66,29 @@ def turning(nest: Nest, lanes: int) -> Turn | None:
         return None
     source = nest.buffers[access.tensor].place(access.at)
     target = nest.buffers[equation.tensor].place(equation.at)
-    reading = [i for i in equation.indices if source.coefficient(i) == 1 and target.coefficient(i) != 1]
-    writing = [i for i in equation.indices if target.coefficient(i) == 1 and source.coefficient(i) != 1]
-    if len(reading) != 1 or len(writing) != 1 or min(reading[0].size, writing[0].size) < lanes // 2:
+    moving = [i for i in equation.indices if i.size > 1]
+    reading = [i for i in moving if source.coefficient(i) == 1 and target.coefficient(i) != 1]
+    writing = [i for i in moving if target.coefficient(i) == 1 and source.coefficient(i) != 1]
+    if len(reading) != 1 or len(writing) != 1:
         return None
-    others = [i for i in equation.indices if i not in (reading[0], writing[0])]
+    run = _run(target, writing[0], [i for i in moving if i not in (reading[0], nest.block)])
+    if min(reading[0].size, box(run)) < lanes // 2:
+        return None
+    others = [i for i in equation.indices if i != reading[0] and i not in run]
     # The block of images comes first: it is what tasks are counted in.
     others.sort(key=lambda i: (i != nest.block, -abs(target.coefficient(i))))
-    return Turn(source, target, reading[0], writing[0], tuple(others))
+    return Turn(source, target, reading[0], run, tuple(others))
+
+
+def _run(target: Affine, last: Index, indices: list[Index]) -> tuple[Index, ...]:
+    """The indices that continue in the target where the one after them ends, up to the last."""
+    run = [last]
+    while True:
+        step = target.coefficient(run[0]) * run[0].size
+        before = next((i for i in indices if i not in run and target.coefficient(i) == step), None)
+        if before is None:
+            return tuple(run)
+        run.insert(0, before)
 
 
 def emit_turn(module: ir.Module, name: str, nest: Nest, turn: Turn, target: Target) -> int:
@@ -91,41 +128,59 @@ def _row_of_blocks(
     lanes = emitter.target.lanes
     full, rest = divmod(turn.along_target.size, lanes)
     start = emitter.multiply(row, lanes)
-    here = {**values, turn.along_target: start}
     if not rest or not full:
-        _blocks(emitter, turn, here, lanes if full else rest, out, source)
+        _blocks(emitter, turn, values, start, lanes if full else rest, out, source)
         return
     last = emitter.equal(row, full)
     assert isinstance(last, ir.Value)
     with emitter.when(emitter.builder.not_(last)):
-        _blocks(emitter, turn, here, lanes, out, source)
+        _blocks(emitter, turn, values, start, lanes, out, source)
     with emitter.when(last):
-        _blocks(emitter, turn, here, rest, out, source)
+        _blocks(emitter, turn, values, start, rest, out, source)
 
 
 def _blocks(
-    emitter: Emitter, turn: Turn, values: dict[Index, Number], rows: int, out: ir.Value, source: ir.Value
+    emitter: Emitter, turn: Turn, values: dict[Index, Number], start: Number, rows: int, out: ir.Value, source: ir.Value
 ) -> None:
+    """The blocks whose rows are the elements `start` and following of the run."""
     lanes = emitter.target.lanes
+    begin: dict[Index, Number] = {**values, turn.along_source: 0}
+    write = emitter.advance(out, _number(emitter, turn.target, begin | _parted(emitter, turn.run, start)))
+    # Where a run is uneven in the source, its places are found once and serve all blocks of the row.
+    distinct = 1 if turn.between is not None else rows
+    reads = [
+        emitter.advance(
+            source, _number(emitter, turn.source, begin | _parted(emitter, turn.run, emitter.add(start, k)))
+        )
+        for k in range(distinct)
+    ]
     whole, rest = divmod(turn.along_source.size, lanes)
     if whole:
-        with emitter.loop(0, whole * lanes, lanes) as start:
-            _block(emitter, turn, {**values, turn.along_source: start}, rows, lanes, out, source)
+        with emitter.loop(0, whole * lanes, lanes) as column:
+            _block(emitter, turn, reads, write, column, rows, lanes)
     if rest:
-        _block(emitter, turn, {**values, turn.along_source: whole * lanes}, rows, rest, out, source)
+        _block(emitter, turn, reads, write, whole * lanes, rows, rest)
+
+
+def _parted(emitter: Emitter, run: tuple[Index, ...], number: Number) -> dict[Index, Number]:
+    """The indices of a run at its element of that number."""
+    values: dict[Index, Number] = {}
+    for index in reversed(run[1:]):
+        number, values[index] = emitter.divide(number, index.size)
+    return values | {run[0]: number}
 
 
 def _block(
-    emitter: Emitter, turn: Turn, values: dict[Index, Number], rows: int, columns: int, out: ir.Value, source: ir.Value
+    emitter: Emitter, turn: Turn, reads: list[ir.Value], write: ir.Value, column: Number, rows: int, columns: int
 ) -> None:
     """Read `rows` vectors of `columns` neighbours, write `columns` vectors of `rows` neighbours."""
     lanes = emitter.target.lanes
-    read = emitter.advance(source, _number(emitter, turn.source, values))
-    write = emitter.advance(out, _number(emitter, turn.target, values))
-    between = turn.source.coefficient(turn.along_target)
     beside = turn.target.coefficient(turn.along_source)
-    block = [emitter.load(emitter.advance(read, k * between), lanes, columns) for k in range(rows)]
-    block += [emitter.zero(lanes)] * (lanes - rows)
+    here = [emitter.advance(read, column) for read in reads]
+    if turn.between is not None:
+        here = [emitter.advance(here[0], k * turn.between) for k in range(rows)]
+    block = [emitter.load(place, lanes, columns) for place in here] + [emitter.zero(lanes)] * (lanes - rows)
+    write = emitter.advance(write, emitter.multiply(column, beside))
     for k, vector in enumerate(transposed(emitter, block)[:columns]):
         emitter.store(vector, emitter.advance(write, k * beside), rows)
 
