@@ -8,19 +8,35 @@ from pellucid.errors import UsageError
 
 
 def test_operations_of_a_convolution() -> None:
-    # 4 images, 56x56 places, 256 outputs, each a sum of 256x3x3 products.
+    # 4 images, 256 outputs, sums over 256 inputs; 56 rows of 3 kernel rows, less one at either edge; columns alike.
     forward = Convolution(4, 256, 256, 56, 3, 1, "forward")
     assert forward.out_shape == (4, 256, 56, 56)
-    assert forward.flops == 2 * 4 * 56 * 56 * 256 * 256 * 9
+    assert forward.flops == 2 * 4 * 256 * 256 * (56 * 3 - 2) ** 2
     assert Convolution(4, 3, 64, 224, 7, 2, "weight gradient").out_shape == (4, 64, 112, 112)
-    assert Convolution(8, 512, 128, 28, 1, 1, "forward").out_shape == (8, 128, 28, 28)
+    plain = Convolution(8, 512, 128, 28, 1, 1, "forward")
+    assert plain.out_shape == (8, 128, 28, 28)
+    assert plain.flops == 2 * 8 * 28 * 28 * 512 * 128
+
+
+@pytest.mark.parametrize(("size", "kernel", "stride"), [(7, 3, 1), (9, 5, 2), (8, 7, 2), (5, 1, 2)])
+def test_products_with_padding_do_not_count(size: int, kernel: int, stride: int) -> None:
+    """Counted by convolving ones with ones."""
+    workload = Convolution(2, 3, 5, size, kernel, stride, "forward")
+    padded = np.pad(np.ones((size, size)), kernel // 2)
+    outputs = range(workload.out_shape[2])
+    windows = [
+        padded[stride * i : stride * i + kernel, stride * j : stride * j + kernel] for i in outputs for j in outputs
+    ]
+    assert workload.flops == 2 * 2 * 3 * 5 * sum(int(window.sum()) for window in windows)
 
 
 def test_operations_of_a_network() -> None:
-    # LeNet-5: 28x28x6x25 + 10x10x16x150 + 400x120 + 120x84 + 84x10 products for an image.
-    image = 28 * 28 * 6 * 25 + 100 * 16 * 150 + 400 * 120 + 120 * 84 + 84 * 10
-    assert Network("lenet5", 3, training=False).flops == 2 * 3 * image
-    assert Network("lenet5", 3, training=True).flops > 2 * 2 * 3 * image
+    # LeNet-5: 28x28x6x25 (less the padding by 2) + 10x10x16x150 + 400x120 + 120x84 + 84x10 products for an image.
+    first = (28 * 5 - 2 * (2 + 1)) ** 2 * 6
+    later = 100 * 16 * 150 + 400 * 120 + 120 * 84 + 84 * 10
+    assert Network("lenet5", 3, training=False).flops == 2 * 3 * (first + later)
+    # A layer that reads the images needs no gradient by its input.
+    assert Network("lenet5", 3, training=True).flops == 2 * 3 * (2 * first + 3 * later)
 
 
 def test_data_and_weights_are_the_same_every_time() -> None:

@@ -8,13 +8,12 @@ from typing import Any
 from pellucid.bench.loops import schedule_text
 from pellucid.bench.stages import name_of
 from pellucid.engines.native.cache import ObjectCache
-from pellucid.engines.native.cpu import Peak
+from pellucid.engines.native.cpu import Peak, Target
 from pellucid.engines.native.executable import Compiled, NativeExecutable
 from pellucid.engines.native.lower import Kernel
 from pellucid.engines.native.memory import ELEMENT
-from pellucid.engines.native.product import Product
+from pellucid.engines.native.product import Product, schedule_of
 from pellucid.errors import UsageError
-from pellucid.notation.index import box
 
 
 @dataclass(frozen=True)
@@ -113,13 +112,11 @@ def _row(number: int, kernel: Kernel, compiled: Compiled, tasks: int, seconds: f
         compiled.groups[number],
         tasks,
         seconds,
-        flops(kernel),
+        flops(kernel, compiled.target),
         moved,
     )
 
 
-def flops(kernel: Kernel) -> int:
-    """Two operations for each multiply-add of a sum of products; 0 for a loop nest."""
-    if not isinstance(kernel, Product):
-        return 0
-    return 2 * box((*kernel.equations[0].indices, *kernel.sum.indices))
+def flops(kernel: Kernel, target: Target) -> int:
+    """Two operations for each product that the kernel computes (none with a margin of zeros); 0 for a loop nest."""
+    return 2 * schedule_of(kernel, target)[0].multiply_adds if isinstance(kernel, Product) else 0

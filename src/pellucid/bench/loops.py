@@ -78,6 +78,7 @@ def _tile(
         span = f"the block of {index}" if index in blocked else f"{extent}"
         step = target.lanes if index == lane else schedule.unroll if index == schedule.reduce[-1] else 1
         notes = ["lanes are added up in the end"] if index == lane else []
+        notes += [f"less where {w.outer} is at the edge" for w in contraction.windows if index == w.inner != lane]
         yield STEP * depth + f"for {index} < {span}{_stride(step)}{_note(notes)}"
         depth += 1
     left, right = product.factors

@@ -8,8 +8,11 @@ from pellucid import losses, optim
 from pellucid.execution import name_parameters
 from pellucid.layers.base import Layer
 from pellucid.models.graph import Graph
-from pellucid.notation import Program, Tensor
+from pellucid.notation import Affine, Equation, Program, Tensor
+from pellucid.notation.counting import multiply_adds
 from pellucid.notation.derive import derive
+from pellucid.notation.expression import accesses
+from pellucid.notation.index import box
 from pellucid.training import step_program
 
 LEARNING_RATE = 0.01
@@ -54,3 +57,28 @@ def gradient(layer: Layer, shape: tuple[int, ...], by: str) -> Program:
     incoming = Tensor("dY", y.extents, role="input", name="incoming gradient")
     wanted = x if by == "input" else layer.tensors()[by]
     return Program.of([derive({y: incoming}, [wanted])[wanted]])
+
+
+def needed_products(equation: Equation) -> int:
+    """The multiply-adds of an equation's sum of products without those that read outside a tensor, where it is 0.
+
+    This is what has to be computed; an engine may compute the products with padding, too.
+    """
+    total = multiply_adds(equation)
+    beyond = {
+        (affine, extent)
+        for access in accesses(equation.value)
+        for affine, extent in zip(access.at, access.tensor.extents, strict=True)
+        if affine.bounds[0] < 0 or affine.bounds[1] >= extent
+    }
+    for affine, extent in beyond:
+        total = total // box(affine.indices) * _inside(affine, extent)
+    return total
+
+
+def _inside(affine: Affine, extent: int) -> int:
+    """For how many values of its indices an address lies inside."""
+    places = np.array([affine.constant])
+    for index, coefficient in affine.terms:
+        places = (places[:, None] + coefficient * np.arange(index.size)).ravel()
+    return int(((places >= 0) & (places < extent)).sum())

@@ -15,7 +15,7 @@ from pellucid.bench import programs
 from pellucid.errors import UsageError
 from pellucid.layers import Conv2d
 from pellucid.models.graph import Graph
-from pellucid.notation.counting import multiply_adds
+from pellucid.notation.expression import accesses
 
 Values = npt.NDArray[Any]
 Direction = Literal["forward", "input gradient", "weight gradient"]
@@ -51,9 +51,16 @@ class Network:
 
     @cached_property
     def flops(self) -> int:
-        """Two operations for every multiply-add of the program's sums of products."""
-        program = (programs.training if self.training else programs.inference)(self.build(), self.shape)
-        return 2 * sum(map(multiply_adds, program))
+        """Two operations for every needed multiply-add of the forward sums; in training three times as many.
+
+        The gradients by the input and by the weights take as many again, but a layer that reads the images needs no
+        gradient by its input. Products with padding do not count, nor does anything that is no sum of products.
+        """
+        total = 0
+        for equation in programs.inference(self.build(), self.shape):
+            first = any(access.tensor.role == "input" for access in accesses(equation.value))
+            total += programs.needed_products(equation) * ((2 if first else 3) if self.training else 1)
+        return 2 * total
 
     def images(self) -> Values:
         """Random images (N, C, H, W)."""
@@ -102,11 +109,10 @@ class Convolution:
         size = (self.size + 2 * self.padding - self.kernel) // self.stride + 1
         return (self.batch, self.out_channels, size, size)
 
-    @property
+    @cached_property
     def flops(self) -> int:
-        """Two operations for every product of the forward sum; the gradients have as many, padding aside."""
-        outputs = int(np.prod(self.out_shape))
-        return 2 * outputs * self.in_channels * self.kernel**2
+        """Two operations for every needed product of the forward sum; both gradients need the same products."""
+        return 2 * sum(map(programs.needed_products, programs.inference(self.build(), self.shape)))
 
     def build(self) -> Conv2d:
         """The layer with random weights; the same ones every time."""
