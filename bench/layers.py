@@ -1,8 +1,8 @@
 """Single convolutions, forward and both gradients, beside PyTorch where it is installed.
 
-    python bench/layers.py                      all layers
-    python bench/layers.py --only "1x1 28x28"   those whose name contains the text
-    python bench/layers.py --help               all options: they are those of `pellucid bench`
+python bench/layers.py                      all layers
+python bench/layers.py --only "1x1 28x28"   those whose name contains the text
+python bench/layers.py --help               all options: they are those of `pellucid bench`
 """
 
 import sys
