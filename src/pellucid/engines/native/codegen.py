@@ -58,13 +58,23 @@ def _prepare(text: str, target: Target) -> tuple[llvm.ModuleRef, llvm.TargetMach
     module = llvm.parse_assembly(text, llvm.create_context())
     module.triple = target.triple
     module.verify()
-    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2))
+    passes, builder = _passes(target)
+    passes.run(module, builder)
+    return module, machine
+
+
+@cache
+def _passes(target: Target) -> tuple[llvm.ModulePassManager, llvm.PassBuilder]:
+    """The passes, made once for each target: llvmlite frees neither of the two, some kilobytes each time.
+
+    Threads may share them, because llvmlite lets one at a time run them.
+    """
+    builder = llvm.create_pass_builder(_target_machine(target), llvm.create_pipeline_tuning_options(speed_level=2))
     passes = llvm.create_new_module_pass_manager()
     passes.add_sroa_pass()
     passes.add_instruction_combine_pass()
     passes.add_simplify_cfg_pass()
-    passes.run(module, builder)
-    return module, machine
+    return passes, builder
 
 
 def optimized(text: str, target: Target) -> str:
