@@ -17,11 +17,11 @@ from pellucid.cli.output import json_option, json_result, result
 
 GIB = 1024**3
 
-# The vector instructions that decide how fast a network runs, of all the flags a processor lists.
+# The vector instructions that decide how fast a network runs, of all that LLVM knows of, by its names.
 VECTOR_FEATURES = (
-    "sse4_2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni",
-    "avx512_bf16", "avx_vnni", "amx_tile", "amx_bf16", "amx_int8",
-    "asimd", "asimddp", "bf16", "i8mm", "sve", "sve2",
+    "sse4.2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vnni",
+    "avx512bf16", "avxvnni", "amx-tile", "amx-bf16", "amx-int8",
+    "neon", "dotprod", "bf16", "i8mm", "sve", "sve2",
 )  # fmt: skip
 
 # extra: the package that shows whether it is installed
@@ -29,13 +29,14 @@ EXTRAS = {"plots": "matplotlib"}
 
 
 @click.command()
+@click.option("--quick", is_flag=True, help="Do not measure the processor's and the memory's speed.")
 @json_option
-def command(as_json: bool) -> int:
+def command(quick: bool, as_json: bool) -> int:
     """Report the machine, the installation and what runs here.
 
     The exit code is 6 when something that Pellucid needs is missing or does not run.
     """
-    report = examine()
+    report = examine(measured=not quick)
     if as_json:
         json_result(report)
     else:
@@ -43,14 +44,14 @@ def command(as_json: bool) -> int:
     return 6 if report["problems"] else 0
 
 
-def examine() -> dict[str, Any]:
-    """Everything the command reports, as tables."""
+def examine(measured: bool = True) -> dict[str, Any]:
+    """Everything the command reports, as tables; with measured speeds, which takes about a second."""
     from pellucid import engines
     from pellucid.data.places import cache_folder
     from pellucid.train.environment import describe_environment
 
     machine = describe_environment(engine="", threads=None)
-    cache = cache_folder()
+    cache = cache_folder().parent  # beside the data, it keeps the native engine's code
     report = {
         "pellucid": installed("pellucid"),
         "python": machine["python"],
@@ -59,15 +60,22 @@ def examine() -> dict[str, Any]:
         "processor": {
             "name": machine["processor"],
             "machine": machine["machine"],
-            "vector_features": vector_features(),
+            **native_target(),
             "cores": os.cpu_count(),
             "cores_usable": machine["processors_usable"],
         },
+        "speed": speed() if measured else None,
         "memory_bytes": memory(),
         "packages": {name: installed(name) for name in required_packages()},
         "extras": {name: installed(package) for name, package in EXTRAS.items()},
         "engines": {name: try_engine(name) for name in engines.names()},
-        "cache": {"folder": str(cache), "writable": writable(cache), "free_bytes": free_bytes(cache)},
+        "cache": {
+            "folder": str(cache),
+            "writable": writable(cache),
+            "free_bytes": free_bytes(cache),
+            "bytes": size(cache),
+            "code_bytes": size(cache / "native"),
+        },
         "here": {
             "folder": str(Path.cwd()),
             "writable": writable(Path.cwd()),
@@ -100,14 +108,37 @@ def required_packages() -> list[str]:
     return [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in stated if "extra ==" not in line]
 
 
-def vector_features() -> list[str]:
-    """The processor's vector instructions, as far as the system tells."""
-    text = ""
-    with contextlib.suppress(OSError):
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", text, re.MULTILINE)
-    listed = set(flags.group(1).split()) if flags else set()
-    return [flag for flag in VECTOR_FEATURES if flag in listed]
+def native_target() -> dict[str, Any]:
+    """What the native engine compiles for, and the processor's vector instructions, as LLVM sees them."""
+    from pellucid.errors import PellucidError
+
+    try:
+        from pellucid.engines.native import cpu
+
+        target: str | None = str(cpu.target())
+    except (PellucidError, ImportError, OSError):  # why, `try_engine` tells
+        return {"target": None, "vector_features": []}
+    return {"target": target, "vector_features": [name for name in VECTOR_FEATURES if cpu.host_features().get(name)]}
+
+
+def speed() -> dict[str, float] | None:
+    """The measured peak of one core's multiply-adds, and the rate at which one thread reads memory."""
+    from pellucid.errors import PellucidError
+
+    try:
+        from pellucid.engines.native import cpu
+
+        return {"peak_flops_per_core": cpu.peak_flops(), "memory_bytes_per_second": cpu.memory_bandwidth()}
+    except (PellucidError, ImportError, OSError, MemoryError):
+        return None
+
+
+def described_speed(measured: dict[str, float] | None) -> str:
+    """The measured speeds in words."""
+    if measured is None:
+        return "not measured"
+    peak, bandwidth = measured["peak_flops_per_core"] / 1e9, measured["memory_bytes_per_second"] / 1e9
+    return f"{peak:.0f} GFLOP/s at most per core (float32 multiply-adds); {bandwidth:.1f} GB/s read from memory"
 
 
 def memory() -> int | None:
@@ -125,6 +156,21 @@ def existing(folder: Path) -> Path:
 def free_bytes(folder: Path) -> int:
     """Free space on the disk that holds the folder, or would hold it."""
     return shutil.disk_usage(existing(folder)).free
+
+
+def size(folder: Path) -> int:
+    """Bytes of all files below a folder; 0 if there is none, and without what cannot be looked at."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += (Path(place) / name).lstat().st_size
+    return total
+
+
+def megabytes(number: int) -> str:
+    """A size in words."""
+    return f"{number / 1e6:.1f} MB"
 
 
 def writable(folder: Path) -> bool:
@@ -165,6 +211,8 @@ def as_text(report: dict[str, Any]) -> str:
         ("platform", report["platform"]),
         ("processor", f"{processor['name']} ({processor['machine']})"),
         ("vectors", " ".join(processor["vector_features"]) or "not known"),
+        ("target", processor["target"] or "none: the native engine does not run here"),
+        ("speed", described_speed(report["speed"])),
         ("cores", f"{processor['cores_usable']} usable of {processor['cores']}"),
         ("memory", f"{total / GIB:.1f} GiB" if total else "not known"),
         ("packages", ", ".join(f"{name} {state or 'MISSING'}" for name, state in report["packages"].items())),
@@ -176,7 +224,8 @@ def as_text(report: dict[str, Any]) -> str:
         lines.append(("engine", f"{name}: {state}"))
     for name in ("cache", "here"):
         place = report[name]
+        used = f"{megabytes(place['bytes'])}, {megabytes(place['code_bytes'])} of it code; " if "bytes" in place else ""
         note = "" if place["writable"] else ", CANNOT BE WRITTEN"
-        lines.append((name, f"{place['folder']} ({place['free_bytes'] / GIB:.1f} GiB free{note})"))
+        lines.append((name, f"{place['folder']} ({used}{place['free_bytes'] / GIB:.1f} GiB free{note})"))
     lines.append(("verdict", "; ".join(report["problems"]) or "everything Pellucid needs is here"))
     return "\n".join(f"{name:<10} {text}" for name, text in lines)
