@@ -1,6 +1,7 @@
 """`pellucid train`: what it writes, and what it says about input it cannot use."""
 
 import gzip
+import os
 import shlex
 import shutil
 import signal
@@ -224,7 +225,7 @@ def test_resuming_needs_only_the_folder(pellucid: Command, pictures: Path, tmp_p
         (["--batch-size", 4], "batch_size was 8, now 4"),
         (["--optimizer", "sgd"], "optimizer.name was Adam, now SGD"),
         (["--model", "lenet5"], "model.model was notes-cnn, now lenet5"),
-        (["digits"], "data_sha256"),
+        (["digits"], "the data or their split are not the same"),
     ],
 )
 def test_resuming_as_something_else_is_refused(
@@ -266,6 +267,36 @@ def test_a_run_from_python_is_continued_on_the_command_line(pellucid: Command, t
     assert weights(tmp_path / "a") == weights(tmp_path / "b")
     assert pellucid("train", "-c", tmp_path / "b" / "config.toml", "--out", tmp_path / "c").code == 0
     assert weights(tmp_path / "c") == weights(tmp_path / "b")
+
+
+def test_fewer_classes_than_the_data_have(pellucid: Command, tmp_path: Path) -> None:
+    done = pellucid("train", "digits", "--option", "classes=5", "--out", tmp_path / "a")
+    done.failed_with(2, "the model has 5 classes, but digits has 10", "leave out --option classes=5")
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_folder_in_use_is_refused_before_the_data_are_read(pellucid: Command, once: Path) -> None:
+    pellucid("train", "no-such-data", "--out", once).failed_with(2, "already holds a run")
+
+
+def test_a_damaged_best_checkpoint_is_found_before_training_goes_on(
+    pellucid: Command, once: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(once, tmp_path / "a")
+    os.truncate(tmp_path / "a" / "ckpt" / "best" / "model.safetensors", 40)
+    before = weights(tmp_path / "a")
+    done = pellucid("train", "--resume", "--out", tmp_path / "a", "--epochs", 2)
+    done.failed_with(3, "best/model.safetensors is damaged")
+    assert weights(tmp_path / "a") == before
+
+
+@pytest.mark.parametrize("closing", ["2>&-", "<&- >&- 2>&-", "2>/dev/full", ">&-"])
+def test_training_does_not_need_listeners(closing: str, pictures: Path, tmp_path: Path) -> None:
+    command = shlex.join([sys.executable, "-m", "pellucid", "train", str(pictures), *map(str, QUICK), "--out", "run"])
+    done = subprocess.run(["bash", "-c", f"{command} {closing}"], cwd=tmp_path, capture_output=True, timeout=120)
+    assert done.returncode == 0
+    assert done.stdout == b""
+    assert (tmp_path / "run" / "ckpt" / "last").is_dir()
 
 
 def test_what_the_command_line_cannot_repeat_is_refused(pellucid: Command, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from pellucid.train.run import Run
 from tests.train.fakes import BATCH, FakeDataset, FakeModel, fake_batches, figures_of, run_fake, same_weights
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("at", [0, 6, 7, 16])
 def test_a_signal_finishes_the_step_saves_and_leaves(tmp_path: Path, number: signal.Signals, at: int) -> None:
     def send(step: int) -> None:
@@ -35,6 +35,15 @@ def test_a_signal_finishes_the_step_saves_and_leaves(tmp_path: Path, number: sig
     assert checkpoint.load(tmp_path / "a/ckpt/last").position.step == at + 1
     assert f"stopped by {number.name}" in (tmp_path / "a/log.txt").read_text()
     assert_continues(tmp_path / "a")
+
+
+def test_a_closed_terminal_means_nothing_to_nohup() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        run = run_fake(hook=lambda step: os.kill(os.getpid(), signal.SIGHUP))
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert run.stopped == "epochs"
 
 
 def assert_continues(folder: Path) -> None:

@@ -159,7 +159,7 @@ def test_another_training_is_not_resumed(digits: Any, tmp_path: Path, change: di
 def test_other_data_or_another_network_is_not_resumed(digits: Any, tmp_path: Path) -> None:
     train(digits, tmp_path / "a", epochs=1)
     other = pc.data.load("digits", validation=0.9, seed=5)
-    with pytest.raises(UsageError, match=r"started with other settings: data_sha256 was"):
+    with pytest.raises(UsageError, match=r"started with other settings: the data or their split are not the same"):
         train(other, tmp_path / "a", resume=True)
     larger = pc.Sequential([pc.layers.Flatten(), pc.layers.Linear(64, 10)])
     with pytest.raises(CheckpointError, match=r"missing: model\.fc1\.weight|shape mismatch: model\.fc1\.weight"):
@@ -279,6 +279,8 @@ def test_an_unwritable_folder_is_reported_by_name(digits: Any, tmp_path: Path) -
 def test_what_is_no_run_cannot_be_loaded(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no run: it has no folder ckpt"):
         load_run(tmp_path)
+    with pytest.raises(UsageError, match="nowhere holds no run: it does not exist"):
+        load_run(tmp_path / "nowhere")
     (tmp_path / "ckpt").mkdir()
     with pytest.raises(CheckpointError, match="no checkpoint 'best': no epoch has been finished yet"):
         load_run(tmp_path)

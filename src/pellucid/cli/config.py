@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pellucid.cli.settings import BY_KEY, SETTINGS, Value, parse
-from pellucid.errors import ConfigError, DataError
+from pellucid.errors import ConfigError, DataError, ResourceError
 
 MODEL_OPTIONS = "model.options"
 OPTIMIZER_NAME = "optimizer.name"
@@ -89,7 +89,8 @@ def read_file(path: str) -> dict[str, Any]:
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise DataError(f"{path}: cannot read the configuration: {error.strerror}.") from error
+        kind = ResourceError if isinstance(error, PermissionError) else DataError
+        raise kind(f"{path}: cannot read the configuration: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: this is not valid TOML: {error}.") from error
 

@@ -3,7 +3,6 @@
 Subcommands are imported when they are called, so that `pellucid --help` answers at once.
 """
 
-import contextlib
 import difflib
 import errno
 import importlib
@@ -16,6 +15,7 @@ from typing import Any, TextIO, cast
 import click
 
 from pellucid import __version__
+from pellucid.cli.output import message as say
 from pellucid.errors import PellucidError
 
 # command: what the overview says about it; each lives in pellucid/cli/<command>.py as `command`
@@ -115,8 +115,7 @@ def pellucid(context: click.Context) -> None:
 
 def complain(message: str) -> None:
     """Print an error for people, on stderr; the exit code tells it even if nobody reads there."""
-    with contextlib.suppress(BrokenPipeError):
-        print(f"pellucid: error: {message}", file=sys.stderr)
+    say(f"pellucid: error: {message}")
 
 
 def show_warning(
@@ -128,7 +127,7 @@ def show_warning(
     line: str | None = None,
 ) -> None:
     """Print a warning as a sentence, without the place in the source that Python adds."""
-    print(f"pellucid: warning: {message}", file=sys.stderr)
+    say(f"pellucid: warning: {message}")
 
 
 def usage_message(error: click.ClickException) -> str:
@@ -156,10 +155,11 @@ def report(error: BaseException) -> int:
         complain(usage_message(error))
         return 2
     if isinstance(error, KeyboardInterrupt | click.Abort | EOFError):
-        print(f"pellucid: {error}" if str(error) else "pellucid: interrupted", file=sys.stderr)
+        say(f"pellucid: {error}" if str(error) else "pellucid: interrupted")
         return INTERRUPTED
     if isinstance(error, MemoryError):
-        complain(f"not enough memory. {error}".rstrip() + " Use a smaller --batch-size or a smaller model.")
+        details = f"{str(error).rstrip('.')}. " if str(error) else ""
+        complain(f"not enough memory. {details}Use a smaller --batch-size or a smaller model.")
         return 5
     if isinstance(error, OSError):
         message, code = system_message(error)
@@ -172,12 +172,30 @@ def report(error: BaseException) -> int:
     return 1
 
 
+def open_streams() -> None:
+    """Give the process the standard streams it was started without (`>&-`), so that no file takes their numbers."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+
+
+def drop_unheard() -> None:
+    """Discard what stderr would not take: Python tries again on leaving, and its failure changes the exit code."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
 def quietly_closed() -> int:
     """The reader of our output has left (as in `pellucid models | head -1`): say nothing, also at exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            os.dup2(nowhere, stream.fileno())
+        os.dup2(nowhere, stream.fileno())
     return NOBODY_READS
 
 
@@ -185,8 +203,7 @@ def guarded(run: Callable[[], Any]) -> int:
     """Run a command; its exit code, with errors printed (or raised, with PELLUCID_DEBUG=1)."""
     try:
         result = run()
-        if sys.stdout is not None:  # None after >&-
-            sys.stdout.flush()
+        sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except BrokenPipeError:
         return quietly_closed()
@@ -207,4 +224,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             warnings.showwarning = show_warning
             return pellucid.invoke(context)
 
-    sys.exit(guarded(run))
+    open_streams()
+    code = guarded(run)
+    drop_unheard()
+    sys.exit(code)

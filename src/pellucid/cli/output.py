@@ -1,5 +1,6 @@
 """What commands print: results on stdout, messages for people on stderr."""
 
+import contextlib
 import json
 import math
 import re
@@ -16,8 +17,9 @@ def result(text: str) -> None:
 
 
 def message(text: str) -> None:
-    """Tell a person something, on stderr, so that it never mixes with a result."""
-    print(text, file=sys.stderr)
+    """Tell a person something, on stderr, away from results; nobody need listen."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
 
 
 def json_result(value: Any) -> None:

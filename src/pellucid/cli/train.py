@@ -83,14 +83,17 @@ def model_defaults(name: str) -> dict[str, Any]:
 def train(config: Config, resume: bool) -> Any:
     """Load the data, build the model and fit it."""
     from pellucid.train import fit
+    from pellucid.train.folder import RunFolder
 
     if config["data.name"] is None:
         raise UsageError("which data? Name a data set or a folder: pellucid train digits --out runs/first")
     if config["run.out"] is None:
         raise UsageError("where shall the run go? Name a new folder: --out runs/first")
+    RunFolder(config["run.out"]).check(resume)  # before the data are read, which may take long
     optimizer = make_optimizer(config)
     splits = load_data(config)
     model = build_model(config, splits)
+    check_classes(model, splits)
     complete(config, optimizer, splits)
     message(splits.description())
     message(header(config, model, optimizer))
@@ -169,13 +172,25 @@ def build_model(config: Config, splits: Any) -> Any:
     return models.create(name, **fitting | config.model_options).init(seed=config["training.seed"])
 
 
+def check_classes(model: Any, splits: Any) -> None:
+    """Raise UsageError when options gave the model fewer classes than the data have."""
+    classes = len(splits.classes)
+    if model.classes is not None and model.classes < classes:
+        raise UsageError(
+            f"the model has {model.classes} classes, but {splits.name} has {classes}: "
+            f"leave out --option classes={model.classes}, which then follows the data."
+        )
+
+
 def header(config: Config, model: Any, optimizer: Any) -> str:
     """What is about to be trained, in two lines."""
+    from pellucid.train.settings import counted
+
     summary = model.summary()
     settings = ", ".join(f"{name} {value:g}" for name, value in optimizer.settings().items() if value)
     return (
         f"{config['model.name']}: {summary.parameters:,} parameters, "
         f"{summary.multiply_adds:,} multiply-adds ({summary.flops:,} operations) per image\n"
-        f"{config['training.epochs']} epochs, batches of {config['training.batch_size']}, "
+        f"{counted(config['training.epochs'], 'epoch')}, batches of {config['training.batch_size']}, "
         f"{optimizer.name} ({settings}), engine {config['run.engine']}, seed {config['training.seed']}"
     )

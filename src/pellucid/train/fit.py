@@ -19,7 +19,7 @@ from pellucid.train.outcome import write_outcome
 from pellucid.train.progress import Progress, make_progress
 from pellucid.train.protocols import Machinery, Model, Splits
 from pellucid.train.run import Run
-from pellucid.train.settings import changes, check_same, describe_object, fingerprint, parse_interval
+from pellucid.train.settings import changes, check_same, counted, describe_object, fingerprint, parse_interval
 from pellucid.train.state import TrainingState
 
 
@@ -64,6 +64,8 @@ def fit(
     engine = engine or engines.default(dtype)
     if splits.train is None or len(splits.train) == 0:
         raise DataError("There are no training images. Check the data folder and the size of the validation split.")
+    if out is not None:
+        RunFolder(out).check(resume)
     machinery, optimizer, loss_function = assemble(
         model, splits, batch_size, optimizer, loss, seed=seed, engine=engine, dtype=dtype, threads=threads
     )
@@ -140,7 +142,7 @@ def train(
                 raise
         machinery.step.write_back()
         if folder is not None:
-            folder.log(f"finished after {state.epoch} epochs ({state.finished})")
+            folder.log(f"finished after {counted(state.epoch, 'epoch')} ({state.finished})")
             if report:
                 write_outcome(folder, machinery, model, splits, plan, state, progress)
         return Run(
@@ -166,6 +168,8 @@ def _restore(folder: RunFolder, machinery: Machinery, plan: Plan, progress: Prog
         raise CheckpointError(f"{folder.last} belongs to another network or optimiser: {difference}.")
     machinery.step.load_state_dict(arrays)
     state = stored.position
+    if state.best is not None:
+        checkpoint.load(folder.best)  # when it is damaged, it is better to know before training than after it
     changed = changes(settings.get("changeable", {}), plan.settings.get("changeable", {}))
     _extend(state, plan, bool(changed))
     text = f"resumed at epoch {state.epoch + 1}, batch {state.batch}" if state.finished is None else "already finished"

@@ -60,13 +60,13 @@ class RunFolder:
         Raises UsageError when another process trains here, when the folder is in use and `resume` is not
         asked for, or when there is nothing to resume; ResourceError when the folder cannot be written.
         """
-        self._check_free(resume)
-        with resource_errors(f"create the run folder {self.path}"):
-            created = not self.path.exists()
+        self.check(resume)
+        created = not self.path.exists()
+        with resource_errors(f"{'create' if created else 'write in'} the run folder {self.path}"):
             self.path.mkdir(parents=True, exist_ok=True)
             self._acquire()
             try:
-                self._check_free(resume)
+                self.check(resume)
                 (self.path / "ckpt").mkdir(exist_ok=True)
                 sync_folder(self.path)
                 if created:
@@ -135,7 +135,8 @@ class RunFolder:
             finally:
                 os.close(descriptor)
 
-    def _check_free(self, resume: Resume) -> None:
+    def check(self, resume: Resume) -> None:
+        """Raise UsageError, as `open` does, when the folder cannot be used; change nothing."""
         if not self.path.exists():
             if resume is True:
                 raise UsageError(

@@ -1,9 +1,12 @@
-"""Ctrl-C and termination during training: finish the step, save, and only then leave."""
+"""Ctrl-C, termination and a closed terminal during training: finish the step, save, and only then leave."""
 
 import signal
 import threading
 from types import FrameType, TracebackType
 from typing import Any
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)  # Windows has none
 
 
 class TrainingInterrupted(KeyboardInterrupt):
@@ -16,7 +19,9 @@ class TrainingInterrupted(KeyboardInterrupt):
 
 
 class StopRequest:
-    """While active, SIGINT and SIGTERM only set `requested`; a second one stops at once.
+    """While active, SIGINT, SIGTERM and SIGHUP only set `requested`; a second one stops at once.
+
+    SIGHUP comes when the terminal is closed; where it is ignored (nohup), it stays so.
 
     Signals can be handled in the main thread only; in any other thread this does nothing, and the main
     thread's own handlers decide. On leaving, the handlers that were there before are put back.
@@ -28,8 +33,10 @@ class StopRequest:
 
     def __enter__(self) -> "StopRequest":
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in _SIGNALS:
                 self._previous[number] = signal.signal(number, self._handle)
+            if _HANGUP is not None and signal.getsignal(_HANGUP) is not signal.SIG_IGN:
+                self._previous[_HANGUP] = signal.signal(_HANGUP, self._handle)
         return self
 
     def __exit__(

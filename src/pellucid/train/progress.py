@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
@@ -81,7 +82,7 @@ class Plain:
 
     def message(self, text: str) -> None:
         """Print a line."""
-        print(text, file=self._stream, flush=True)
+        _say(text, self._stream)
 
     def start_epoch(self, epoch: int, epochs: int, batches: int, done: int) -> None:
         """Remember the epoch."""
@@ -114,7 +115,7 @@ class Live:
     def message(self, text: str) -> None:
         """Print a line above the bar."""
         if self._bar is None:
-            print(text, file=self._stream, flush=True)
+            _say(text, self._stream)
         else:
             self._bar.write(text, file=self._stream)
 
@@ -200,11 +201,17 @@ def columns(stream: TextIO) -> int:
 def make_progress(shown: bool, stream: TextIO | None = None) -> Progress:
     """Choose how to show progress on `stream` (standard error by default)."""
     stream = sys.stderr if stream is None else stream
-    if not shown:
+    if not shown or stream is None:  # None: the process was started with standard error closed
         return Silent()
     if stream.isatty() and os.environ.get("TERM") != "dumb":
         return Live(stream)
     return Plain(stream)
+
+
+def _say(text: str, stream: TextIO) -> None:
+    """Print a line; a terminal or pipe that is gone must not end a training that nobody watches."""
+    with suppress(OSError, ValueError):
+        print(text, file=stream, flush=True)
 
 
 def figures(now: Now, speed: bool = True) -> str:

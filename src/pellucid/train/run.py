@@ -10,6 +10,7 @@ from pellucid import models
 from pellucid.errors import CheckpointError, ResourceError, UsageError
 from pellucid.formats.safetensors import difference_report, shapes
 from pellucid.train import checkpoint
+from pellucid.train.settings import counted
 from pellucid.train.state import Row, TrainingState
 
 
@@ -38,7 +39,7 @@ class Run:
             return f"Run{where}: no epoch finished"
         split = "train" if self.best["validation_accuracy"] is None else "validation"
         return (
-            f"Run{where}: {len(self.history)} epochs, best after epoch {self.best['epoch']}"
+            f"Run{where}: {counted(len(self.history), 'epoch')}, best after epoch {self.best['epoch']}"
             f" ({split} accuracy {self.best[f'{split}_accuracy']:.2%})"
         )
 
@@ -54,7 +55,8 @@ def load_run(folder: str | Path, which: Literal["best", "last"] = "best", model:
         raise UsageError(f'which must be "best" or "last", but is {which!r}.')
     place = path / "ckpt" / which
     if not (path / "ckpt").is_dir():
-        raise UsageError(f"{path} holds no run: it has no folder ckpt. Give the folder that training wrote to.")
+        reason = "it has no folder ckpt" if path.exists() else "it does not exist"
+        raise UsageError(f"{path} holds no run: {reason}. Give the folder that training wrote to.")
     if not checkpoint.exists(place):
         reason = "no epoch has been finished yet" if which == "best" else "it was never saved"
         raise CheckpointError(f"{path} has no checkpoint {which!r}: {reason}.")

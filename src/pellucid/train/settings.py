@@ -66,6 +66,7 @@ def fingerprint(splits: Any) -> str:
     return digest.hexdigest()
 
 
+_DATA_CHANGED = "the data or their split are not the same"
 _DATA_KEYS = ("fingerprint", "normalisation", "image_shape", "classes")
 
 
@@ -73,7 +74,9 @@ def check_same(stored: Mapping[str, Any], current: Mapping[str, Any], where: obj
     """Refuse to continue a run as something else. Raises UsageError naming every difference."""
     before, now = flattened(stored), flattened(current)
     differences = [
-        f"{name} was {_short(before.get(name))}, now {_short(now.get(name))}"
+        _DATA_CHANGED
+        if name == "data_sha256"
+        else f"{name} was {_short(before.get(name))}, now {_short(now.get(name))}"
         for name in sorted(set(before) | set(now))
         if before.get(name) != now.get(name)
     ]
@@ -92,6 +95,11 @@ def changes(stored: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
         for name in sorted(set(before) | set(now))
         if before.get(name) != now.get(name)
     ]
+
+
+def counted(number: int, noun: str) -> str:
+    """Return "1 epoch" or "2 epochs"."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def flattened(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
