@@ -52,7 +52,7 @@ class _Key:
         return isinstance(other, _Key) and self.text == other.text
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)  # some kilobytes each
 def _choose(key: _Key, target: Target, sizes: Caches) -> Schedule:
     contraction = key.contraction
     model = Model(contraction, target, sizes)
