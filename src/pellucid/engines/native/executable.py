@@ -78,7 +78,8 @@ def prepare(program: Program, target: cpu.Target, threads: int | None = None, ch
         kernels = arrange(lower(arranged, buffers, apart=set(alias)), alias)
     _check_updates(kernels, alias)
     numbers = groups(kernels, alias)
-    inner = {t for k in kernels for t in k.operands if t not in outside and t not in alias}
+    # In the order of the kernels, not a set: the same program must have the same plan, and so the same code, again.
+    inner = dict.fromkeys(t for k in kernels for t in k.operands if t not in outside and t not in alias)
     lives: dict[Tensor, tuple[int, int]] = {}
     for kernel, number in zip(kernels, numbers, strict=True):
         for tensor in kernel.operands:

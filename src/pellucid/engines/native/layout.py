@@ -355,14 +355,14 @@ def _without_block(program: Program) -> Program:
 
 def with_room(program: Program) -> Program:
     """Given tensors that are read beyond their edges are copied first, to where there is a margin of zeros."""
-    beyond = {
+    beyond = dict.fromkeys(
         read.tensor
         for equation in program
         for read in accesses(equation.value)
         if read.tensor.role != "defined"
         and read.outside == 0
         and any(a.bounds[0] < 0 or a.bounds[1] >= e for a, e in zip(read.at, read.tensor.extents, strict=True))
-    }
+    )
     if not beyond:
         return program
     copies: dict[Tensor, Tensor] = {}
