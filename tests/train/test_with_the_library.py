@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,13 @@ def test_equal_seeds_give_equal_weights(digits: Any) -> None:
     assert same_weights(one.model.parameters, same.model.parameters)
     assert figures_of(one) == figures_of(same)
     assert not same_weights(one.model.parameters, other.model.parameters)
+
+
+def test_training_gives_back_its_threads(digits: Any) -> None:
+    """Also what only measures the validation images: an engine that is left to the collector keeps its threads."""
+    before = threading.active_count()
+    train(digits, engine="native", threads=2)
+    assert threading.active_count() == before
 
 
 class Until:

@@ -45,7 +45,16 @@ def assemble(
     step = compile_training(
         model, batch_size, shape, loss_function, optimizer, engine, dtype=dtype, threads=threads, seed=seed
     )
-    infer = execution.compile(model, batch_size, shape, engine, dtype=dtype, threads=threads)
+    try:
+        infer = execution.compile(model, batch_size, shape, engine, dtype=dtype, threads=threads)
+    except BaseException:
+        step.close()
+        raise
+
+    def close() -> None:
+        step.close()
+        infer.close()
+
     classes = len(splits.classes)
     machinery = Machinery(
         step=step,
@@ -54,6 +63,7 @@ def assemble(
         loss_value=functools.partial(_loss_value, execution.LossValue(loss_function, dtype), classes),
         target=functools.partial(_target, loss_function, classes),
         batches=functools.partial(_batches, batch_size, seed),
+        close=close,
     )
     return machinery, optimizer, loss_function
 

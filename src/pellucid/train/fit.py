@@ -108,7 +108,7 @@ def fit(
         )
         return train(machinery, model, splits, plan, out, resume, make_progress(progress), report)
     finally:
-        machinery.step.close()
+        machinery.close()
 
 
 def train(

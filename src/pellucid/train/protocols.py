@@ -110,3 +110,4 @@ class Machinery:
     loss_value: LossValue
     target: Callable[[NDArray[np.int64]], Array]
     batches: MakeBatches
+    close: Callable[[], None] = lambda: None  # release threads and memory of everything above
