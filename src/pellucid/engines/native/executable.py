@@ -23,7 +23,7 @@ from pellucid.engines.native.lower import Kernel, buffers_of, lower, partial_sum
 from pellucid.engines.native.memory import ELEMENT, Arena, Buffer, plan
 from pellucid.engines.native.product import Product
 from pellucid.engines.native.threads import Team, flush_denormals, restore_denormals, team_code
-from pellucid.errors import NotationError, ShapeError, UsageError
+from pellucid.errors import ConfigError, NotationError, ShapeError, UsageError
 from pellucid.notation import Program, Tensor
 
 THREADS_VARIABLE = "PELLUCID_THREADS"
@@ -321,7 +321,12 @@ class NativeEngine:
         self.store = _store()
 
     def compile(self, program: Program, *, dtype: str = "float32", threads: int | None = None) -> NativeExecutable:
-        """Compile a program; UsageError for another dtype than float32."""
+        """Compile a program; UsageError for another dtype than float32, ConfigError for another machine's target."""
         if dtype != "float32":
             raise UsageError(f'the native engine computes in float32, not in {dtype}; use engine="numpy" for float64')
+        if not self.target.host:
+            raise ConfigError(
+                f"native engine: code for {self.target.name} cannot run on this machine ({cpu.machine()}); "
+                "`pellucid compile --show asm` prints it"
+            )
         return NativeExecutable(prepare(program, self.target, threads, self.layout), self.store)
