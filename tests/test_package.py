@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,20 @@ def test_the_core_stays_small() -> None:
     names = {re.split(r"[^\w-]", requirement, maxsplit=1)[0] for requirement in PROJECT["dependencies"]}
     assert names == {"numpy", "llvmlite", "pillow", "safetensors", "tqdm", "click", "tomli-w"}
     assert "torch" not in str(PROJECT)
+
+
+def test_the_core_takes_less_than_300_megabytes() -> None:
+    """Counted from what the installer wrote down, with compiled Python files; no dependency brings further ones."""
+    sizes = {}
+    for requirement in PROJECT["dependencies"]:
+        package = distribution(re.split(r"[^\w-]", requirement, maxsplit=1)[0])
+        places = [Path(str(package.locate_file(file))) for file in package.files or ()]
+        sizes[package.name] = sum(place.stat().st_size for place in places if place.exists())
+        further = [text for text in package.requires or () if "extra ==" not in text and "platform_system" not in text]
+        assert further == [], f"{package.name} brings more"
+    own = sum(path.stat().st_size for path in (ROOT / "src").rglob("*") if path.is_file())
+    assert sizes["llvmlite"] > 100e6, "the sizes are known"
+    assert sum(sizes.values()) + own < 300e6, sizes
 
 
 def test_every_dependency_has_a_range() -> None:

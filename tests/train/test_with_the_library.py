@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,9 @@ import pytest
 
 import pellucid as pc
 from pellucid.errors import CheckpointError, ConfigError, DataError, DivergedError, ResourceError, UsageError
+from pellucid.execution import Inference
 from pellucid.train import TrainingInterrupted, checkpoint, evaluate, fit, load_run
+from pellucid.training import TrainingStep
 from tests.train.fakes import figures_of, same_weights
 from tests.train.faults import as_nobody, in_child
 
@@ -94,11 +95,17 @@ def test_equal_seeds_give_equal_weights(digits: Any) -> None:
     assert not same_weights(one.model.parameters, other.model.parameters)
 
 
-def test_training_gives_back_its_threads(digits: Any) -> None:
-    """Also what only measures the validation images: an engine that is left to the collector keeps its threads."""
-    before = threading.active_count()
-    train(digits, engine="native", threads=2)
-    assert threading.active_count() == before
+def test_training_gives_back_threads_and_memory(digits: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also what only measures the validation images, and also when nothing was trained."""
+    closed: list[str] = []
+    for kind in (TrainingStep, Inference):
+        close = kind.close
+        monkeypatch.setattr(kind, "close", lambda self, close=close: closed.append(type(self).__name__) or close(self))
+    train(digits)
+    assert closed == ["TrainingStep", "Inference"]
+    with pytest.raises(ConfigError):
+        train(digits, checkpoint_every="often")
+    assert closed == ["TrainingStep", "Inference"] * 2
 
 
 class Until:
