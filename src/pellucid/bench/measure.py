@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from pellucid.bench import compare, memory, opponent, ours, timing
+from pellucid.bench import compare, memory, opponent, ours, quiet, timing
 from pellucid.bench.ours import Side
 from pellucid.bench.timing import Spread
 from pellucid.bench.workloads import Network, Workload
@@ -14,7 +15,11 @@ from pellucid.bench.workloads import Network, Workload
 
 @dataclass(frozen=True)
 class Settings:
-    """How to measure: threads of both sides, rounds, seconds of a turn, PyTorch's modes (none: alone), memory."""
+    """How to measure: threads of both sides, rounds, seconds of a turn, PyTorch's modes (none: alone), memory.
+
+    A workload that other programs disturb is measured again for as many seconds as `patience` says, and the calmest of
+    the attempts counts.
+    """
 
     threads: int
     rounds: int = 7
@@ -22,6 +27,7 @@ class Settings:
     gap: float = timing.GAP
     modes: tuple[str, ...] = ()
     memory: bool = False
+    patience: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,8 @@ class Result:
     `times` are seconds per call of every side that ran, "native" first; `failed` says why a mode did not run;
     `ratio` is best mode's time by ours, from the rounds in pairs. `distance` is the largest relative distance between
     our results and those compared with, `where` its place; where it is too large, there is no ratio. `peak` is in
-    floating-point operations per second, of all threads, measured in every round.
+    floating-point operations per second, of all threads, measured in every round. `others` is the share of the
+    processors' time that other programs took meanwhile; None where the system does not tell.
     """
 
     name: str
@@ -47,6 +54,7 @@ class Result:
     compared_with: str
     distance: float
     where: str
+    others: float | None
     memory: dict[str, int | None] = field(default_factory=dict)
 
     @property
@@ -79,15 +87,39 @@ def measure(workload: Workload, settings: Settings) -> Result:
         if apart > compare.TOLERANCE:
             failed[side.name] = f"its {place} differs by {apart:.1e} from that of {reference.name}"
     others = [side for side in others if side.name not in failed]
-    peak = timing.MachinePeak(settings.threads)
     sides = [mine, *others]
-    rounds = timing.interleave(
-        [side.run for side in sides],
-        settings.rounds, seconds=settings.seconds, gap=settings.gap, between=peak.measure,
-    )  # fmt: skip
+    timed = _timed([side.run for side in sides], settings)
     for side in (*sides, reference):
         side.close()
-    return _result(workload, settings, sides, rounds, failed, peak, (reference.name, distance, where))
+    return _result(workload, settings, sides, timed, failed, (reference.name, distance, where))
+
+
+@dataclass(frozen=True)
+class _Timed:
+    """Seconds by side and round, the peak, and how much others disturbed."""
+
+    rounds: list[list[float]]
+    peak: float
+    others: float | None
+
+
+def _timed(runs: list[timing.Run], settings: Settings) -> _Timed:
+    """Measure in turns; again, while there is patience, where others disturbed it."""
+    end = time.monotonic() + settings.patience
+    attempts: list[_Timed] = []
+    while True:
+        left = end - time.monotonic()
+        if settings.patience:
+            quiet.wait(left)
+        peak = timing.MachinePeak(settings.threads)
+        before = quiet.Clock.read()
+        rounds = timing.interleave(
+            runs, settings.rounds, seconds=settings.seconds, gap=settings.gap, between=peak.measure
+        )
+        share = quiet.others(before, quiet.Clock.read())
+        attempts.append(_Timed(rounds, Spread.of(peak.rates).median, share))
+        if share is None or share <= quiet.CALM or time.monotonic() >= end:
+            return min(attempts, key=lambda attempt: attempt.others or 0.0)
 
 
 def _others(workload: Workload, settings: Settings) -> tuple[list[Side], dict[str, str]]:
@@ -106,23 +138,22 @@ def _result(
     workload: Workload,
     settings: Settings,
     sides: Sequence[Side],
-    rounds: Sequence[Sequence[float]],
+    timed: _Timed,
     failed: dict[str, str],
-    peak: timing.MachinePeak,
     checked: tuple[str, float, str],
 ) -> Result:
-    times = {side.name: Spread.of(seconds) for side, seconds in zip(sides, rounds, strict=True)}
+    times = {side.name: Spread.of(seconds) for side, seconds in zip(sides, timed.rounds, strict=True)}
     others = [name for name in times if name != "native"]
     best = min(others, key=lambda name: times[name].median) if others else None
     compared_with, distance, where = checked
     ratio = None
     if best is not None and distance <= compare.TOLERANCE:
-        theirs = rounds[[side.name for side in sides].index(best)]
-        ratio = Spread.of([b / a for a, b in zip(rounds[0], theirs, strict=True)])
+        theirs = timed.rounds[[side.name for side in sides].index(best)]
+        ratio = Spread.of([b / a for a, b in zip(timed.rounds[0], theirs, strict=True)])
     used: dict[str, int | None] = {}
     if settings.memory and isinstance(workload, Network):
         used = {name: memory.peak(workload, settings.threads, name) for name in ("native", *([best] if best else []))}
     return Result(
         workload.name, workload.what, workload.batch, settings.threads, workload.flops, times, failed, best, ratio,
-        Spread.of(peak.rates).median, compared_with, distance, where, used,
+        timed.peak, compared_with, distance, where, timed.others, used,
     )  # fmt: skip

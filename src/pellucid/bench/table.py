@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pellucid.bench import quiet
 from pellucid.bench.measure import Result
 from pellucid.bench.timing import Spread
 
@@ -68,7 +69,11 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def remarks(results: Sequence[Result]) -> list[str]:
     """What the table does not say: modes that did not run, times of all that did."""
-    lines = []
+    lines = [
+        f"{r.name}, {r.what}, batch {r.batch}: other programs took {100 * r.others:.0f}% of the processors' time"
+        for r in results
+        if r.others is not None and r.others > quiet.CALM
+    ]
     for mode in dict.fromkeys(mode for r in results for mode in r.failed):
         reasons = dict.fromkeys(r.failed[mode] for r in results if mode in r.failed)
         lines += [f"PyTorch's mode {mode} did not count: {reason}" for reason in reasons]

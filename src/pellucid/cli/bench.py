@@ -19,6 +19,13 @@ from pellucid.errors import UsageError
 @click.option("--rounds", type=click.IntRange(min=1), default=7, show_default=True, help="Turns of each side.")
 @click.option("--seconds", type=click.FloatRange(min=0), default=0.2, show_default=True, help="Length of a turn.")
 @click.option(
+    "--patience",
+    type=click.FloatRange(min=0),
+    default=0,
+    metavar="SECONDS",
+    help="Measure again, so long for each workload, where other programs disturb.",
+)
+@click.option(
     "--against", type=click.Choice(["torch", "nothing"]), help="Opponent; PyTorch where it is installed, unless said."
 )
 @click.option("--mode", "modes", multiple=True, help="Only these of PyTorch's modes: eager, channels_last, compile.")
@@ -87,7 +94,14 @@ def measured(workloads: list[Any], threads: int, modes: tuple[str, ...], given: 
     """Measure one workload after another, saying which."""
     from pellucid.bench.measure import Settings, measure
 
-    settings = Settings(threads, given["rounds"], given["seconds"], modes=modes, memory=given["memory"])
+    settings = Settings(
+        threads,
+        given["rounds"],
+        given["seconds"],
+        modes=modes,
+        memory=given["memory"],
+        patience=given["patience"],
+    )
     results = []
     for number, workload in enumerate(workloads, 1):
         message(f"{number}/{len(workloads)}: {workload.name}, {workload.what}, batch {workload.batch}")
