@@ -87,16 +87,15 @@ class Slowly:
 
     def run(self, arrays: Mapping[str, Array], threads: int, order: tuple[int, ...]) -> Arrays:
         """The outputs, and the states afterwards."""
+
+        def step(table: int) -> None:
+            for group in self.groups:
+                for thread in order:
+                    group(None, table, thread, threads)
+
+        self.executable._call = step  # in place of the function that does all groups for one thread
         given_now = single(arrays)
-        for tensor in self.executable._given:
-            tensor.take(given_now.get(tensor.name))
-            self.executable._table[tensor.entry] = tensor.address
-        for returned in self.executable._returned:
-            returned.array[...] = 0
-        for group in self.groups:
-            for thread in order:
-                group(None, self.executable._table_address, thread, threads)
-        results: Arrays = {r.name: r.array.copy() for r in self.executable._returned}
+        results = dict(self.executable.run(given_now))
         return results | {old.name: given_now[old.name] for old, _ in self.executable.compiled.program.updates}
 
 
