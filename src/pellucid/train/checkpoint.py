@@ -43,7 +43,7 @@ Result = TypeVar("Result")
 
 FORMAT = 1
 WEIGHTS, STATE, POSITION = "model.safetensors", "state.safetensors", "state.json"
-_ATTEMPTS = 100
+_ATTEMPTS = 100  # to read a checkpoint that another process keeps replacing
 _REMEDY = " Restore the folder from a copy, or start a new run."
 
 

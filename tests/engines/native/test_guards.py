@@ -60,6 +60,8 @@ class Zone:
 
         def guarded(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
             self.array[...] = make(shape, dtype)
+            if make is np.empty:  # every element has to be written
+                self.array.ravel().view(np.uint32)[...] = POISON
             return self.array
 
         return guarded

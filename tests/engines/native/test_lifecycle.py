@@ -91,6 +91,26 @@ def test_an_executable_that_is_forgotten_leaves_no_threads() -> None:
     assert workers() == []
 
 
+CIRCLE = """
+import gc
+from tests.engines.native.programs import native, single, thrown
+class Holder: pass
+for seed in range(12):
+    sheet, holder = thrown(seed), Holder()
+    holder.executable, holder.itself = native(sheet.program, threads=1 + seed % 3), holder
+    holder.executable.run(single(sheet.arrays))
+    del holder
+    gc.collect()
+print("done")
+"""
+
+
+def test_an_executable_in_a_reference_cycle_is_collected_in_an_orderly_way() -> None:
+    """As when an exception's frames hold it: Python then drops its parts in any order."""
+    run = subprocess.run([sys.executable, "-c", CIRCLE], capture_output=True, text=True, check=False, timeout=60)
+    assert run.returncode == 0 and run.stdout.strip() == "done", run.stderr[-2000:]
+
+
 def test_an_unused_executable_has_no_threads() -> None:
     executable = native(counting(100)[0], threads=4)
     assert workers() == []

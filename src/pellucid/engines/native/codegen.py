@@ -139,7 +139,7 @@ class Loaded:
         if not target.host:
             raise ValueError(f"target {target.name} cannot run on this machine; only its assembly can be printed")
         machine = _target_machine(target)
-        # In the global context: in a reference cycle Python may drop a context of its own before the engine that needs it.
+        # In the global context: within a reference cycle, Python might drop one of its own before the engine.
         backing = llvm.parse_assembly("")
         backing.triple = target.triple
         self._engine = llvm.create_mcjit_compiler(backing, machine)
