@@ -81,6 +81,13 @@ def wide() -> pc.Graph:
     return model
 
 
+def tiny() -> pc.Graph:
+    """As few kernels as a network can have."""
+    model = pc.Sequential([Conv2d(1, 2, 2), ReLU(), Flatten(), Linear(2 * 3 * 3, 2)])
+    model.input_shape, model.classes = (1, 4, 4), 2
+    return model
+
+
 MODELS: dict[str, Callable[[], pc.Graph]] = {
     "lenet5": lambda: pc.models.create("lenet5"),
     "notes-cnn": lambda: pc.models.create("notes-cnn"),
@@ -92,7 +99,7 @@ MODELS: dict[str, Callable[[], pc.Graph]] = {
 
 def training_step(name: str, size: int, optimizer: optim.Optimizer | None = None) -> tuple[Program, Arrays]:
     """A model's training step for batches of this size, and arrays for it (float64, exact in float32)."""
-    model = MODELS[name]().init(seed=1)
+    model = (tiny if name == "tiny" else MODELS[name])().init(seed=1)
     assert model.input_shape is not None and model.classes is not None
     random = np.random.default_rng(size)
     shape, labels = (size, *model.input_shape), random.integers(0, model.classes, size)

@@ -165,8 +165,8 @@ def usage() -> dict[str, int]:
 
 @linux
 def test_many_programs_leak_no_threads_files_or_memory() -> None:
-    """A thousand and more with PELLUCID_TEST_DEPTH=10; memory is compared after the first three tenths."""
-    command = f"from tests.engines.native.test_lifecycle import cycles; cycles({120 * DEPTH})"
+    """More than a thousand with PELLUCID_TEST_DEPTH=20; memory is compared after the first three tenths."""
+    command = f"from tests.engines.native.test_lifecycle import cycles; cycles({60 * DEPTH})"
     run = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
     found = {name: (int(a), int(b)) for name, a, b in map(str.split, run.stdout.splitlines())}
     assert found["files"][0] == found["files"][1] and found["threads"] == (1, 1)
@@ -286,7 +286,7 @@ def test_cached_code_gives_the_same_bits_and_needs_no_compiler(tmp_path: Path, m
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "empty", "foreign"])
 def test_damaged_entries_are_compiled_again(damage: str, tmp_path: Path) -> None:
-    program, arrays = training_step("branching", 3)
+    program, arrays = training_step("tiny", 3)
     fresh = outcome(program, arrays, ObjectCache(tmp_path))
     entries = sorted(tmp_path.glob("*.object"))
     assert len(entries) > 5
@@ -308,7 +308,7 @@ def test_damaged_entries_are_compiled_again(damage: str, tmp_path: Path) -> None
 
 
 def test_a_cache_that_cannot_be_used_changes_nothing(tmp_path: Path) -> None:
-    program, arrays = training_step("branching", 2)
+    program, arrays = training_step("tiny", 2)
     blocked = tmp_path / "file"
     blocked.write_text("no folder")
     store = ObjectCache(blocked / "inside")
@@ -320,7 +320,7 @@ def test_a_cache_that_cannot_be_used_changes_nothing(tmp_path: Path) -> None:
 def test_layouts_and_targets_do_not_share_code(tmp_path: Path) -> None:
     """One cache for all of them: each gets its own code back."""
     store = ObjectCache(tmp_path)
-    for seed in range(3):
+    for seed in range(2):
         sheet = thrown(seed)
         for _ in range(2):
             for layout in possible_layouts(sheet.program):
