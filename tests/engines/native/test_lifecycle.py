@@ -244,8 +244,11 @@ def test_python_ends_although_nothing_was_closed(how: str) -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_an_interruption_is_honoured_after_the_step(threads: int) -> None:
+def test_an_interruption_is_honoured_after_the_step(request: pytest.FixtureRequest, threads: int) -> None:
     """The state has grown by whole steps everywhere, and the executable still works."""
+    # Where the tests run in the background of a shell, interruptions are ignored from the start.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     program, arrays = counting(3_000_000)
     executable = native(program, threads=threads)
     executable.run(arrays)
