@@ -248,7 +248,8 @@ def test_an_interruption_is_honoured_after_the_step(request: pytest.FixtureReque
     """The state has grown by whole steps everywhere, and the executable still works."""
     # Where the tests run in the background of a shell, interruptions are ignored from the start.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
+    after = signal.default_int_handler if before is None else before
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, after))
     program, arrays = counting(3_000_000)
     executable = native(program, threads=threads)
     executable.run(arrays)
