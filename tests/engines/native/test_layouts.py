@@ -111,7 +111,7 @@ ROUNDS = [
     for m, name in enumerate(MODELS)
     for k, size in enumerate(SIZES)
     for shift in range(3)
-    if DEPTH > 1 or (shift == m % 3 and (k + m) % 2 == 0)
+    if DEPTH > 1 or (shift == m % 3 and (k - m) % 3 == 0)
 ]
 """Models, batch sizes, layouts and targets in turn; with a greater depth every layout for every size."""
 
