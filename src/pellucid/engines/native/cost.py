@@ -229,11 +229,12 @@ class Model:
         spans = self._tile_spans(schedule)
         touched = [self._footprint(k, spans) for k in range(3)]
         fetched = [[f.lines if level == 0 else f.scattered for f in touched] for level in range(3)]
-        for index, upto in self._inside_out(schedule):
+        for depth, (index, upto) in enumerate(self._inside_out(schedule)):
             trips = ceil(upto / spans[index])
             if trips <= 1:
                 continue
-            inner = list(touched)
+            # Inside the register tile the output rests in registers.
+            inner = touched[1:] if depth < len(schedule.reduce) else list(touched)
             spans[index] = upto
             for k, access in enumerate(self._accesses):
                 if access.stride(index):

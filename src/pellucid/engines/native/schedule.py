@@ -24,6 +24,7 @@ TILES_KEPT = 4  # register tiles whose loop orders are compared
 NEARLY = 1.06  # ... none of which costs more than so many times the cheapest
 ORDERS_KEPT = 2  # loop orders that are also tried with cache blocks
 BLOCKING_PAYS = 1.08  # ... where traffic makes the best order this much slower than the core alone
+MANY_TASKS = 1000  # so many even themselves out
 CLEARLY = 0.995  # a candidate is better if it costs less than this part of another
 WINDOW = 11  # kernel sizes up to this count as windows
 
@@ -85,10 +86,24 @@ def _priced(model: Model, schedule: Schedule) -> tuple[float, Schedule]:
     """A schedule with its tasks, and its cost when up to four workers share them."""
     candidate = _with_tasks(model.contraction, schedule)
     cycles = model.estimate(candidate).cycles
-    number = tasks(model.contraction, candidate)
-    workers = min(4, max(1, int(cycles / SMALLEST_TASK)))
-    imbalance = ceil(number / workers) * workers / number - 1
-    return cycles * (1 + 0.3 * imbalance), candidate
+    most = min(4, max(1, int(cycles / SMALLEST_TASK)))
+    uneven = [_imbalance(model.contraction, candidate, workers) for workers in {min(2, most), most}]
+    return cycles * (1 + sum(uneven) / len(uneven)), candidate
+
+
+def _imbalance(contraction: Contraction, schedule: Schedule, workers: int) -> float:
+    """How much more than its share the busiest worker does, when each takes as many tasks in a row."""
+    number = tasks(contraction, schedule)
+    if number > MANY_TASKS or workers == 1:
+        return ceil(number / workers) * workers / number - 1
+    sizes = [1]  # of the tasks, in their order: the last block of a loop may be a small one
+    for loop in schedule.order[: schedule.parallel]:
+        extent = contraction.extents[loop.index]
+        blocks = [min(loop.step, extent - begin) for begin in range(0, extent, loop.step)]
+        sizes = [size * block for size in sizes for block in blocks]
+    ends = [number * worker // workers for worker in range(workers + 1)]
+    shares = [sum(sizes[begin:end]) for begin, end in itertools.pairwise(ends)]
+    return max(shares) * workers / sum(sizes) - 1
 
 
 def _with_tasks(contraction: Contraction, schedule: Schedule) -> Schedule:
