@@ -20,7 +20,7 @@ from pellucid.layers.base import Layer, Parameter, Randomness, State
 from pellucid.layers.conv import Conv2d
 from pellucid.layers.dropout import Dropout
 from pellucid.layers.filters import FixedFilter2d
-from pellucid.layers.join import Add, Concat
+from pellucid.layers.join import Add, Concat, PaddedShortcut
 from pellucid.layers.linear import Flatten, Linear
 from pellucid.layers.norm import BatchNorm2d, LocalResponseNorm
 from pellucid.layers.pool import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d, Subsampling2d
@@ -46,6 +46,7 @@ __all__ = [
     "LocalResponseNorm",
     "LogSoftmax",
     "MaxPool2d",
+    "PaddedShortcut",
     "Parameter",
     "Randomness",
     "ReLU",
@@ -66,7 +67,7 @@ def by_name() -> dict[str, type[Layer]]:
     """The built-in layers by their lower-case names, as the command line uses them."""
     found = (
         Conv2d, MaxPool2d, AvgPool2d, GlobalAvgPool2d, AdaptiveAvgPool2d, Subsampling2d, Linear, Flatten, BatchNorm2d,
-        LocalResponseNorm, Add, Concat, ReLU, LeakyReLU, ELU, Softplus, SiLU, Hardswish, GELU, Sigmoid, Tanh,
-        ScaledTanh, Softmax, LogSoftmax, Dropout, FixedFilter2d,
+        LocalResponseNorm, Add, Concat, PaddedShortcut, ReLU, LeakyReLU, ELU, Softplus, SiLU, Hardswish, GELU, Sigmoid,
+        Tanh, ScaledTanh, Softmax, LogSoftmax, Dropout, FixedFilter2d,
     )  # fmt: skip
     return {layer.__name__.lower(): layer for layer in found}
