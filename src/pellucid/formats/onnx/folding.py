@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ _TYPES: dict[int, Any] = {1: np.float32, 2: np.uint8, 3: np.int8, 6: np.int32, 7
 """NumPy's types by the numbers of TensorProto.DataType, those that constants are computed in."""
 
 
-def bounded(shape: Sequence[int]) -> tuple[int, ...]:
+def bounded(shape: Iterable[int]) -> tuple[int, ...]:
     """A shape that a constant may have; DataError for an absurd one."""
     extents = tuple(int(extent) for extent in shape)
     if any(extent < 0 for extent in extents) or math.prod(extents) > LIMIT:
@@ -51,7 +51,8 @@ def _constant(attributes: Attributes) -> Array:
 
 def _constant_of_shape(attributes: Attributes, shape: Array) -> Array:
     value = attributes.values.get("value", np.zeros(1, np.float32))
-    return np.full(bounded(shape), value.reshape(-1)[0], value.dtype)
+    extents: tuple[int, ...] = bounded(shape.tolist())
+    return np.full(extents, value.reshape(-1)[0], value.dtype)
 
 
 def _shape_of(x: Any) -> tuple[int, ...]:
@@ -68,25 +69,24 @@ def _cast(attributes: Attributes, x: Array) -> Array:
 
 
 def _range(attributes: Attributes, start: Array, limit: Array, delta: Array) -> Array:
-    bounded([max(math.ceil((float(limit) - float(start)) / float(delta)), 0)])
-    return np.arange(start[()], limit[()], delta[()], dtype=start.dtype)
+    bounded([max(math.ceil((limit.item() - start.item()) / delta.item()), 0)])
+    values: Array = np.arange(start.item(), limit.item(), delta.item(), dtype=start.dtype)
+    return values
 
 
 def _gather(attributes: Attributes, x: Array, where: Array) -> Array:
     bounded((*x.shape, *where.shape))
-    return np.take(x, where, attributes.integer("axis", 0))
+    return np.asarray(np.take(x, where, attributes.integer("axis", 0)))
 
 
 def _slice(attributes: Attributes, x: Array, *operands: Array) -> Array:
-    if "starts" in attributes.values:
-        starts, ends = attributes.integers("starts") or (), attributes.integers("ends") or ()
-        axes, steps = attributes.integers("axes"), None
-    else:
-        starts, ends, *rest = (tuple(operand.tolist()) if operand is not None else None for operand in operands)
-        axes, steps = (*rest, None, None)[:2]
-    axes = range(len(starts)) if axes is None else axes
+    bounds: list[tuple[int, ...] | None] = [attributes.integers(name) for name in ("starts", "ends", "axes")]
+    if bounds[0] is None:
+        bounds = [None if operand is None else tuple(operand.reshape(-1).tolist()) for operand in operands]
+    bounds += [None] * (4 - len(bounds))
+    starts, ends, axes, steps = bounds[0] or (), bounds[1] or (), bounds[2], bounds[3]
     cuts = [slice(None)] * x.ndim
-    for start, end, d, step in zip(starts, ends, axes, steps or (1,) * len(starts), strict=True):
+    for start, end, d, step in zip(starts, ends, axes or range(len(starts)), steps or (1,) * len(starts), strict=True):
         # An end before the first element, going backwards, is no number that a slice takes.
         cuts[axis(d, x.ndim)] = slice(start, None if step < 0 and end < -x.shape[axis(d, x.ndim)] else end, step)
     return x[tuple(cuts)]
@@ -113,7 +113,7 @@ def _reshape(attributes: Attributes, x: Array, shape: Array | None = None) -> Ar
 
 
 def _expand(attributes: Attributes, x: Array, shape: Array) -> Array:
-    return np.broadcast_to(x, bounded(np.broadcast_shapes(x.shape, bounded(shape)))).copy()
+    return np.broadcast_to(x, bounded(np.broadcast_shapes(x.shape, bounded(shape.tolist())))).copy()
 
 
 def _tile(attributes: Attributes, x: Array, repeats: Array) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,10 @@ from pellucid.formats.onnx.graph import Input, OnnxGraph
 from pellucid.formats.onnx.operators import RULES, Given, Operator, Slot, operator
 from pellucid.formats.onnx.reading import array_of, read_model, require_onnx
 from pellucid.formats.onnx.rules import Array, Attributes
-from pellucid.layers.base import Parameter, State
+from pellucid.layers import BatchNorm2d, Dropout
+from pellucid.layers.base import Layer, Parameter, State
+from pellucid.models.graph import Node
+from pellucid.notation import Tensor
 
 OLDEST = 7
 """The first operator set that is read; the newest is that of the installed package."""
@@ -213,7 +216,7 @@ class _Builder:
     def _parameter(self, name: str, array: Array, kind: type[Parameter] | type[State]) -> Parameter | State:
         found = self._made.named.get(name)
         if found is None:
-            init = "he_uniform" if array.ndim > 1 else "ones" if kind is State else "zeros"
+            init = "he_uniform" if array.ndim > 1 else "zeros"
             found = kind("W" if array.ndim > 1 else "b", array.shape, init)
             found.value = array.astype(np.float32)
             self._made.named[name] = found
@@ -231,6 +234,7 @@ class _Builder:
         tensors = made.values(made.declared(), "", None)
         if made.given:
             self._free_batch(tensors)
+        self._let_train(tensors)
         return made
 
     def _result(self, name: str) -> str:
@@ -244,7 +248,16 @@ class _Builder:
         self._made.add_node(copy, layer, (own,) if own is not None else ())
         return copy
 
-    def _free_batch(self, tensors: Mapping[str, Any]) -> None:
+    def _let_train(self, tensors: Mapping[str, Tensor]) -> None:
+        """Put the layers that behave otherwise while training in place of those that are as at inference."""
+        for name, node in self._made.nodes.items():
+            layer = node.layer
+            if isinstance(layer, Operator) and layer.output == 0 and not layer.attributes.integer("training_mode", 0):
+                other = _TRAINED.get(layer.op)
+                trained = other(layer, tensors[node.inputs[0]]) if other and len(node.inputs) == 1 else None
+                self._made.nodes[name] = Node(trained or layer, node.inputs)
+
+    def _free_batch(self, tensors: Mapping[str, Tensor]) -> None:
         """Let reshapes whose first extent is the batch, written as a number, keep whatever batch comes."""
         first = next(iter(self._made.given.values()))
         batch = first.shape[0] if first.shape else 0
@@ -260,3 +273,29 @@ class _Builder:
                 kept = target.copy()
                 kept[0] = 0
                 layer.operands = (layer.operands[0], kept)
+
+
+def _batch_norm(layer: Operator, x: Tensor) -> Layer | None:
+    """Batch normalisation of images with constants, as the layer of that name, which keeps its statistics up."""
+    _, scale, shift, mean, variance = layer.operands
+    tensors = (scale, shift, mean, variance)
+    if len(x.extents) != 4 or not all(isinstance(tensor, Parameter | State) for tensor in tensors):
+        return None
+    attributes = layer.attributes
+    trained = BatchNorm2d(x.extents[1], attributes.real("epsilon", 1e-5), 1 - attributes.real("momentum", 0.9))
+    # The parameters are those of the graph, under the file's names.
+    vars(trained).update(weight=scale, bias=shift, running_mean=mean, running_var=variance)
+    return trained
+
+
+def _dropout(layer: Operator, x: Tensor) -> Layer | None:
+    ratio = layer.operands[1] if len(layer.operands) > 1 else layer.attributes.real("ratio", 0.5)
+    if isinstance(ratio, np.ndarray) and ratio.size == 1:
+        ratio = float(ratio.reshape(-1)[0])
+    return Dropout(ratio) if isinstance(ratio, float) and 0 <= ratio < 1 else None
+
+
+_TRAINED: dict[str, Callable[[Operator, Tensor], Layer | None]] = {
+    "BatchNormalization": _batch_norm,
+    "Dropout": _dropout,
+}

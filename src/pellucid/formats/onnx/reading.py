@@ -23,7 +23,8 @@ def require_onnx() -> Any:
         import onnx.numpy_helper
     except ImportError:
         raise MissingExtraError(
-            'Reading and writing ONNX needs the package onnx, which is not installed. Install it with: pip install "pellucid[onnx]"'
+            "Reading and writing ONNX needs the package onnx, which is not installed. "
+            'Install it with: pip install "pellucid[onnx]"'
         ) from None
     return onnx
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from functools import reduce
 
+from pellucid.errors import UsageError
 from pellucid.formats.onnx.rules import (
     Attributes,
     Operand,
@@ -23,9 +24,11 @@ from pellucid.notation import (
     Expression,
     Tensor,
     bracket,
+    erf,
     exp,
     expm1,
     log,
+    log1p,
     maximum,
     minimum,
     sigmoid,
@@ -43,7 +46,7 @@ def _elu(x: Expression, scale: float, inner: float = 1.0) -> Expression:
 
 def _softplus(x: Expression) -> Expression:
     """log(1 + exp(X)), without overflow."""
-    return maximum(x, 0) + log(1 + exp(-_absolute(x)))
+    return maximum(x, 0) + log1p(exp(-_absolute(x)))
 
 
 def _absolute(x: Expression) -> Expression:
@@ -55,12 +58,10 @@ def _hard_sigmoid(x: Expression, alpha: float, beta: float) -> Expression:
 
 
 def _gelu(attributes: Attributes, x: Access) -> Expression:
-    """Hendrycks and Gimpel's unit in the form with tanh."""
-    if attributes.text("approximate", "none") != "tanh":
-        from pellucid.errors import UsageError
-
-        raise UsageError('the notation has no error function; Gelu is read with approximate="tanh" only')
-    return 0.5 * x * (1 + tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+    """x times the share of a normal distribution below x, or the usual approximation of it by tanh."""
+    if attributes.text("approximate", "none") == "tanh":
+        return 0.5 * x * (1 + tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+    return 0.5 * x * (1 + erf(x / math.sqrt(2)))
 
 
 def _shrink(attributes: Attributes, x: Access) -> Expression:
@@ -72,10 +73,11 @@ UNARY: dict[str, Callable[[Attributes, Access], Expression]] = {
     "Abs": lambda a, x: _absolute(x),
     "Acosh": lambda a, x: log(x + sqrt(x * x - 1)),
     "Asinh": lambda a, x: log(x + sqrt(x * x + 1)),
-    "Atanh": lambda a, x: log((1 + x) / (1 - x)) / 2,
+    "Atanh": lambda a, x: (log1p(x) - log1p(-x)) / 2,
     "Celu": lambda a, x: _elu(x, a.real("alpha", 1.0), a.real("alpha", 1.0)),
     "Cosh": lambda a, x: (exp(x) + exp(-x)) / 2,
     "Elu": lambda a, x: _elu(x, a.real("alpha", 1.0)),
+    "Erf": lambda a, x: erf(x),
     "Exp": lambda a, x: exp(x),
     "Gelu": _gelu,
     "HardSigmoid": lambda a, x: _hard_sigmoid(x, a.real("alpha", 0.2), a.real("beta", 0.5)),
@@ -132,10 +134,6 @@ NARY: dict[str, tuple[Callable[[list[Expression]], Expression], int]] = {
 }
 
 
-def _pow(attributes: Attributes, operands: Sequence[Operand]) -> Sequence[Tensor]:
-    return Rule(spread_over(_power, 2).equations).equations(attributes, operands)
-
-
 def _clip(attributes: Attributes, operands: Sequence[Operand]) -> list[Tensor]:
     """The nearest value between two limits, which are attributes in sets before 11, operands later."""
     x = required(operands, 0)
@@ -157,8 +155,6 @@ def _identity(attributes: Attributes, operands: Sequence[Operand]) -> list[Tenso
 
 def _cast(attributes: Attributes, operands: Sequence[Operand]) -> list[Tensor]:
     """Numbers stay what they are from one floating-point type to another; integers become floating-point numbers."""
-    from pellucid.errors import UsageError
-
     x = required(operands, 0)
     if attributes.integer("to", 1) not in _FLOATS:
         raise UsageError("a value that is computed can be cast to a floating-point type only")
@@ -178,5 +174,5 @@ RULES: dict[str, Rule] = {
     "Cast": Rule(_cast),
     "Clip": Rule(_clip),
     "Identity": Rule(_identity),
-    "Pow": Rule(_pow),
+    "Pow": Rule(spread_over(_power, 2).equations),
 }

@@ -9,8 +9,6 @@ from pellucid.formats.onnx.rules import Attributes, Operand, Rule, axes_of, axis
 from pellucid.notation import Access, Expression, Index, Tensor, bracket, exp, log, max_over, maximum, sqrt, sum_over
 from pellucid.notation.expression import Reduce
 
-Places = tuple[Index | int, ...]
-
 
 class Axes:
     """The indices of a tensor, and which of them are reduced."""
@@ -19,13 +17,14 @@ class Axes:
         self.every = places(x.extents)
         self.over = [self.every[d] for d in over]
         self.count = product([index.size for index in self.over])
-        left = [0 if index in self.over else index for index in self.every if keep or index not in self.over]
-        self.left: Places = tuple(left)
-        self.shape = tuple(1 if index == 0 else index.size for index in left if isinstance(index, Index) or keep)
+        self.left: tuple[Index | int, ...] = tuple(
+            0 if index in self.over else index for index in self.every if keep or index not in self.over
+        )
+        self.shape = tuple(1 if isinstance(place, int) else place.size for place in self.left)
 
-    def result(self, symbol: str, value: Expression, **notes: bool) -> Tensor:
+    def result(self, symbol: str, value: Expression, differentiable: bool = True) -> Tensor:
         """A tensor over what is left."""
-        y = Tensor(symbol, tuple(1 if isinstance(index, int) else index.size for index in self.left), **notes)
+        y = Tensor(symbol, self.shape, differentiable=differentiable)
         y[self.left] = value
         return y
 
@@ -92,12 +91,11 @@ def _argument(sign: int) -> Rule:
         at = [(k.size - 1) - index if last and index == k else index for index in axes.every]
         value = x[tuple(at)]
         place = Reduce("argmax", (k,), value if sign > 0 else -value)
-        shape = tuple(1 if isinstance(index, int) else index.size for index in axes.left)
-        y = Tensor("Y", shape, kind="int")
+        y = Tensor("Y", axes.shape, kind="int")
         if not last:
             y[axes.left] = place
             return [y]
-        a = Tensor("A", shape, kind="int")
+        a = Tensor("A", axes.shape, kind="int")
         a[axes.left] = place
         y[axes.left] = (k.size - 1) - a[axes.left]
         return [y]
@@ -142,7 +140,7 @@ def _hardmax(attributes: Attributes, operands: Sequence[Operand]) -> list[Tensor
     axes = _softmax_axes(attributes, x)
     if len(axes.over) != 1:
         raise DataError("Hardmax is read along one axis")
-    a = Tensor("A", tuple(i.size for i in axes.left if isinstance(i, Index)), kind="int")
+    a = Tensor("A", axes.shape, kind="int")
     a[axes.left] = Reduce("argmax", tuple(axes.over), x[axes.every])
     y = Tensor("Y")
     y[axes.every] = bracket(a[axes.left], "==", axes.over[0])

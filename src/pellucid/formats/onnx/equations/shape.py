@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate
 from operator import mul
 
+import numpy as np
+
 from pellucid.errors import DataError, ShapeError, UsageError
 from pellucid.formats.onnx.rules import (
     Attributes,
@@ -347,7 +349,7 @@ def _gather(attributes: Attributes, operands: Sequence[Operand]) -> list[Tensor]
     element = x[(*every[:along], k, *every[along + 1 :])]
     at = where[tuple(chosen)]
     taken: Expression = bracket(at, "==", k) * element
-    if where.value is None or (where.value < 0).any():
+    if where.value is None or bool(np.any(np.asarray(where.value) < 0)):
         taken = taken + bracket(at, "==", k - size) * element
     y[out] = sum_over([k], taken)
     return [y]
@@ -384,7 +386,7 @@ def _dropout(attributes: Attributes, operands: Sequence[Operand]) -> list[Tensor
     share = attributes.real("ratio", 0.5) if ratio is None else number(ratio)
     if training is not None and number(training) and share:
         raise UsageError("Dropout in training mode drops at random; models are read as at inference")
-    mask, every = Tensor("K", differentiable=False), places(x.extents)
+    mask, every = Tensor("K", kind="int"), places(x.extents)
     mask[every] = Expression.of(1)
     return [x, mask]
 
