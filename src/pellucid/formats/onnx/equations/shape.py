@@ -31,6 +31,11 @@ from pellucid.notation.expression import Mul
 At = list[Affine | Index | int]
 
 
+def _like(x: Tensor, symbol: str, shape: tuple[int, ...] | None = None) -> Tensor:
+    """A tensor for values of x that are moved: whole numbers stay whole."""
+    return Tensor(symbol, shape, kind=x.kind)
+
+
 def reshaped(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     """The same values in reading order, in another shape.
 
@@ -51,7 +56,7 @@ def reshaped(x: Tensor, shape: tuple[int, ...]) -> Tensor:
         own = [Index(f"a{len(read) + len(write) + k}", extent) for k, extent in enumerate(finer)]
         read += _together(own) if len(old) < len(new) else own
         write += _together(own) if len(new) < len(old) else own
-    y = Tensor("Y", shape)
+    y = _like(x, "Y", shape)
     y[_beside_ones(shape, write)] = x[_beside_ones(x.extents, read)]
     return y
 
@@ -82,13 +87,13 @@ def _together(indices: Sequence[Index]) -> At:
 
 def _merged(x: Tensor) -> Tensor:
     """All values in one row."""
-    every, row = places(x.extents), Tensor("F", (x.size,))
+    every, row = places(x.extents), _like(x, "F", (x.size,))
     row[tuple(_together(every))] = x[every]
     return row
 
 
 def _split(row: Tensor, shape: tuple[int, ...]) -> Tensor:
-    every, y = places(shape), Tensor("Y", shape)
+    every, y = places(shape), _like(row, "Y", shape)
     y[every] = row[tuple(_together(every))]
     return y
 
@@ -143,7 +148,7 @@ def _transpose(attributes: Attributes, operands: Sequence[Operand]) -> list[Tens
     order = attributes.integers("perm") or tuple(reversed(range(len(x.extents))))
     if sorted(order) != list(range(len(x.extents))):
         raise ShapeError(f"perm {order} is no order of {len(x.extents)} axes")
-    every, y = places(x.extents), Tensor("Y")
+    every, y = places(x.extents), _like(x, "Y")
     y[tuple(every[d] for d in order)] = x[every]
     return [y]
 
@@ -158,7 +163,7 @@ def _concat(attributes: Attributes, operands: Sequence[Operand]) -> list[Tensor]
     if len(tensors) == 1:
         return tensors
     total = sum(x.extents[along] for x in tensors)
-    y = Tensor("Y", (*tensors[0].extents[:along], total, *tensors[0].extents[along + 1 :]))
+    y = _like(tensors[0], "Y", (*tensors[0].extents[:along], total, *tensors[0].extents[along + 1 :]))
     offset = 0
     for x in tensors:
         every = places(x.extents)
@@ -184,7 +189,7 @@ def _split_apart(attributes: Attributes, operands: Sequence[Operand]) -> list[Te
     outputs, offset = [], 0
     for size in sizes:
         shape = (*x.extents[:along], size, *x.extents[along + 1 :])
-        every, y = places(shape), Tensor("Y")
+        every, y = places(shape), _like(x, "Y")
         y[every] = x[_shifted(every, along, offset)]
         outputs.append(y)
         offset += size
@@ -210,7 +215,7 @@ def _slice(attributes: Attributes, operands: Sequence[Operand]) -> list[Tensor]:
         ranges[axis(d, len(ranges))] = ranges[axis(d, len(ranges))][start:end:step]
     if any(not cut for cut in ranges):
         raise ShapeError("nothing is left of the tensor")
-    every, y = places([len(cut) for cut in ranges]), Tensor("Y")
+    every, y = places([len(cut) for cut in ranges]), _like(x, "Y")
     y[every] = x[tuple(k * cut.step + cut.start for k, cut in zip(every, ranges, strict=True))]
     return [y]
 
@@ -265,7 +270,7 @@ def _continued(x: Tensor, d: int, before: int, after: int, mode: str) -> Tensor:
     most = {"edge": 1 << 20, "reflect": extent - 1, "wrap": extent}[mode]
     if max(before, after) > most or min(before, after) < 0:
         raise UsageError(f"padding of {before} and {after} around {extent} elements is more than {mode} is read for")
-    y = Tensor(f"Y{d}", (*x.extents[:d], extent + before + after, *x.extents[d + 1 :]))
+    y = _like(x, f"Y{d}", (*x.extents[:d], extent + before + after, *x.extents[d + 1 :]))
     # Each part: how many values, where the first of them is written, and what the k-th reads.
     parts: list[tuple[int, int, Callable[[Index], Affine | Index | int]]] = [
         (extent, before, lambda k: k),
@@ -290,7 +295,7 @@ def _continued(x: Tensor, d: int, before: int, after: int, mode: str) -> Tensor:
 def _expand(attributes: Attributes, operands: Sequence[Operand]) -> list[Tensor]:
     x, shape = required(operands, 0), known_integers(operands, 1)
     every = places(broadcast([x.extents, shape or ()]))
-    y = Tensor("Y", tuple(index.size for index in every))
+    y = _like(x, "Y", tuple(index.size for index in every))
     y[every] = spread(x, every)
     return [y]
 
@@ -300,7 +305,7 @@ def _tile(attributes: Attributes, operands: Sequence[Operand]) -> list[Tensor]:
     x, repeats = required(operands, 0), known_integers(operands, 1)
     if repeats is None or len(repeats) != len(x.extents):
         raise DataError(f"Tile needs {len(x.extents)} numbers of repeats")
-    every, y = places(x.extents), Tensor("Y")
+    every, y = places(x.extents), _like(x, "Y")
     again = [Index(f"r{d}", count) for d, count in enumerate(repeats)]
     y[tuple(a * k.size + k if a.size > 1 else k for a, k in zip(again, every, strict=True))] = x[every]
     return [y]
@@ -355,18 +360,6 @@ def _gather(attributes: Attributes, operands: Sequence[Operand]) -> list[Tensor]
     return [y]
 
 
-def _trilu(attributes: Attributes, operands: Sequence[Operand]) -> list[Tensor]:
-    """Y[...,i,j] = [j >= i + k] * X[...,i,j], or <= for the lower part."""
-    x, shift = required(operands, 0), known(operands, 1)
-    k = 0 if shift is None else int(number(shift))
-    every, y = places(x.extents), Tensor("Y")
-    if len(every) < 2:
-        raise ShapeError("Trilu needs matrices")
-    relation = ">=" if attributes.integer("upper", 1) else "<="
-    y[every] = bracket(every[-1] - every[-2], relation, k) * x[every]
-    return [y]
-
-
 def _cumulative_sum(attributes: Attributes, operands: Sequence[Operand]) -> list[Tensor]:
     """Y[i] = sum(k) [k <= i] * X[k]; `exclusive` leaves out X[i], `reverse` sums from the end."""
     x, where = required(operands, 0), known(operands, 1)
@@ -407,6 +400,5 @@ RULES = {
     "Squeeze": Rule(_squeeze, static=(1,)),
     "Tile": Rule(_tile, static=(1,)),
     "Transpose": Rule(_transpose),
-    "Trilu": Rule(_trilu, static=(1,)),
     "Unsqueeze": Rule(_unsqueeze, static=(1,)),
 }

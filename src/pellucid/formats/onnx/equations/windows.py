@@ -256,19 +256,12 @@ def _lp_pool(attributes: Attributes, operands: Sequence[Operand]) -> list[Tensor
     """Y = (sum(u,...) |X|^p)^(1/p) of each window."""
     x = required(operands, 0)
     at = windows(attributes, _spatial(x), attributes.integers("kernel_shape") or ())
-    return [_norm(attributes, x, at.outputs, at.taps, at.cells)]
-
-
-def _norm(
-    attributes: Attributes, x: Tensor, outputs: Sequence[Index], taps: Sequence[Index], cells: Sequence[Affine | Index]
-) -> Tensor:
     n, c, p = Index("n", x.extents[0]), Index("c", x.extents[1]), attributes.integer("p", 2)
-    value = x[(n, c, *cells)]
-    total = Tensor("S")
-    total[(n, c, *outputs)] = sum_over(list(taps), maximum(value, -value) ** p)
-    y = Tensor("Y", (*total.extents, *(1 for _ in range(len(x.extents) - len(total.extents)))))
-    y[(n, c, *outputs, *(0 for _ in range(len(x.extents) - len(total.extents))))] = total[(n, c, *outputs)] ** (1 / p)
-    return y
+    value = x[(n, c, *at.cells)]
+    total, y = Tensor("S"), Tensor("Y")
+    total[(n, c, *at.outputs)] = sum_over(list(at.taps), maximum(value, -value) ** p)
+    y[(n, c, *at.outputs)] = total[(n, c, *at.outputs)] ** (1 / p)
+    return [y]
 
 
 def _whole(x: Tensor) -> tuple[Index, Index, list[Index], tuple[int, ...]]:
@@ -295,19 +288,11 @@ def _global_max_pool(attributes: Attributes, operands: Sequence[Operand]) -> lis
     return [y]
 
 
-def _global_lp_pool(attributes: Attributes, operands: Sequence[Operand]) -> list[Tensor]:
-    """Y[n,c,0,...] = (sum(i,...) |X[n,c,i,...]|^p)^(1/p)."""
-    x = required(operands, 0)
-    _, _, taps, _ = _whole(x)
-    return [_norm(attributes, x, (), taps, taps)]
-
-
 RULES = {
     "AveragePool": Rule(_average_pool),
     "Conv": Rule(_conv, learned=(1, 2)),
     "ConvTranspose": Rule(_conv_transpose, learned=(1, 2)),
     "GlobalAveragePool": Rule(_global_average_pool),
-    "GlobalLpPool": Rule(_global_lp_pool),
     "GlobalMaxPool": Rule(_global_max_pool),
     "LpPool": Rule(_lp_pool),
     "MaxPool": Rule(_max_pool, outputs=2),
