@@ -1,0 +1,46 @@
+"""Models in ONNX: read here, they compute what onnxruntime computes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from pellucid.formats.onnx import import_onnx
+from tests.parity import light
+
+pytestmark = pytest.mark.parity
+
+TOLERANCE = 1e-4  # of the largest absolute value of an output
+
+
+@pytest.mark.parametrize("name", light.NAMES)
+def test_a_light_model_gives_its_published_output(name: str) -> None:
+    graph = import_onnx(light.path_of(name))
+    (given,) = graph.given.values()
+    count = int(np.prod(given.shape))
+    x = (np.arange(count, dtype=np.float32) / count).reshape(given.shape)  # as the package's own runner makes it
+    published = onnx.load_tensor(light.FOLDER / f"light_{name}_output_0.pb")
+    for engine in ("numpy", "native"):
+        (y,) = graph.run({given.name: x}, engine=engine).values()
+        np.testing.assert_allclose(y, onnx.numpy_helper.to_array(published), rtol=1e-3, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", light.NAMES)
+def test_a_light_model_with_other_weights_agrees_with_onnxruntime(name: str, tmp_path: Path) -> None:
+    model = light.with_drawn_weights(name)
+    path = tmp_path / "model.onnx"
+    onnx.save(model, path)
+    given, x = light.images(model)
+    expected = onnxruntime.InferenceSession(path).run(None, {given: x})
+    graph = import_onnx(path)
+    for engine in ("numpy", "native"):
+        found = graph.run({given: x}, engine=engine)
+        for output, right in zip(graph.results.values(), expected, strict=True):
+            assert right.std() > 1e-6, "weights that are drawn give outputs that differ"
+            error = np.abs(found[output] - right).max() / np.abs(right).max()
+            print(f"{name} {engine} {output}: {error:.1e}")
+            assert error < TOLERANCE, f"{engine}: {output} differs by {error:.1e} of its largest value"
