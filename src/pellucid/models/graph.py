@@ -101,6 +101,12 @@ class Graph(Layer):
         return found
 
     @property
+    def vocabulary(self) -> int | None:
+        """The smallest one of the layers that read the input."""
+        found = [node.layer.vocabulary for node in self.nodes.values() if "input" in node.inputs]
+        return min((size for size in found if size is not None), default=None)
+
+    @property
     def output(self) -> str:
         """The name of the layer whose output is the model's."""
         name = next((name for name in reversed(self.nodes) if name not in self.auxiliary), None)

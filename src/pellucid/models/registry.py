@@ -24,9 +24,9 @@ class Entry:
 
 
 def _entries() -> dict[str, Entry]:
-    from pellucid.models import alexnet, googlenet, lenet, notes, resnet, vgg
+    from pellucid.models import alexnet, googlenet, lenet, notes, pilotnet, resnet, textcnn, vgg
 
-    modules = (notes, lenet, alexnet, vgg, googlenet, resnet)
+    modules = (notes, lenet, alexnet, vgg, googlenet, resnet, textcnn, pilotnet)
     return {entry.name: entry for module in modules for entry in module.ENTRIES}
 
 
