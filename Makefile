@@ -29,7 +29,7 @@ demo: $(VENV)/.ready-run ## train LeNet-5 on real handwritten digits, evaluate i
 	@echo; echo "Curves, confusion matrix and the run's figures: open $(CURDIR)/runs/demo/report.html"
 
 test: $(VENV)/.ready-dev ## run the tests, with coverage
-	$(VENV)/bin/python -m pytest --cov --cov-report=term
+	$(VENV)/bin/python -m pytest -n auto --dist worksteal --cov --cov-report=term
 
 check: $(VENV)/.ready-dev ## ruff, mypy --strict and the direction of imports
 	$(VENV)/bin/python -m ruff check .

@@ -12,7 +12,8 @@ from tests.oracles.pool import windows
 from tests.oracles.result import Array, Result
 
 INTEGER_KINDS = (
-    "conv2d", "max_pool2d", "avg_pool2d", "global_avg_pool2d", "linear", "relu", "flatten", "add", "concat",
+    "conv2d", "conv_transpose2d", "max_pool2d", "avg_pool2d", "global_avg_pool2d", "linear", "relu", "flatten",
+    "global_max_pool2d", "embedding", "select_step", "add", "concat", "padded_shortcut",
 )  # fmt: skip
 """Layers that give whole numbers for whole numbers, whatever their arguments."""
 
@@ -45,6 +46,14 @@ def separated(generator: np.random.Generator, shape: tuple[int, ...]) -> Array:
     return exact.reshape(shape)
 
 
+def tokens(generator: np.random.Generator, case: Case) -> Array:
+    """Whole numbers below the size of the vocabulary."""
+    chosen = generator.integers(case.options["num_embeddings"], size=case.x_shape).astype(np.float64)
+    if case.options["padding_idx"] is not None:
+        chosen.flat[0] = case.options["padding_idx"] ^ 1  # one that is not the padding
+    return chosen
+
+
 def integers(generator: np.random.Generator, shape: tuple[int, ...], zeros: bool) -> Array:
     """Small whole numbers, with many ties, the first one positive; zeros among them if wanted."""
     values = [-3, -2, -1, 0, 1, 2, 3] if zeros else [-2, -1, 1, 2, 3]
@@ -58,6 +67,7 @@ def real_inputs(case: Case) -> Inputs:
     """Inputs at which every layer is differentiable."""
     generator = np.random.default_rng(case.seed)
     x = STRETCH.get(case.kind, 1.0) * separated(generator, case.x_shape)
+    x = tokens(generator, case) if case.kind == "embedding" else x
     parameters = {
         name: separated(generator, shape) for name, shape in parameter_shapes(case.kind, case.options).items()
     }
@@ -80,6 +90,7 @@ def integer_inputs(case: Case) -> Inputs:
     generator = np.random.default_rng(case.seed)
     scale = common_count(case)
     x = scale * integers(generator, case.x_shape, zeros=True)
+    x = tokens(generator, case) if case.kind == "embedding" else x
     parameters = {
         name: integers(generator, shape, zeros=False)
         for name, shape in parameter_shapes(case.kind, case.options).items()
@@ -109,6 +120,8 @@ def is_exact(case: Case) -> bool:
         return float(options["negative_slope"] * 4).is_integer()
     if case.kind == "fixed_filter2d":
         return all(float(value * 16).is_integer() for row in options["kernel"] for value in row)
+    if case.kind == "upsample":
+        return bool(options["mode"] == "nearest")
     return case.kind in INTEGER_KINDS
 
 

@@ -161,14 +161,16 @@ def test_kill_minus_nine_at_random_moments(tmp_path: Path) -> None:
     command = [sys.executable, "-c", ENDLESS, str(folder), str(epochs)]
     position = 0
     for delay in (0.02, 0.11, 0.05, 0.2, 0.0, 0.07):
-        process = subprocess.Popen(command, stderr=subprocess.PIPE)
-        deadline = time.monotonic() + 30
-        started = steps(folder)
-        while steps(folder) == started and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.01)
-        time.sleep(delay)
-        process.kill()
-        _, errors = process.communicate()
+        with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+            try:
+                deadline = time.monotonic() + 30
+                started = steps(folder)
+                while steps(folder) == started and process.poll() is None and time.monotonic() < deadline:
+                    time.sleep(0.01)
+                time.sleep(delay)
+            finally:
+                process.kill()
+            _, errors = process.communicate()
         assert process.returncode == -signal.SIGKILL, errors.decode()
         assert steps(folder) >= position, "nothing saved was lost"
         position = steps(folder)
@@ -178,7 +180,7 @@ def test_kill_minus_nine_at_random_moments(tmp_path: Path) -> None:
 
 def steps(folder: Path) -> int:
     place = folder / "ckpt/last"
-    return checkpoint.load(place).position.step if checkpoint.exists(place) else -1
+    return checkpoint.load_position(place).step if checkpoint.exists(place) else -1
 
 
 def test_the_data_must_be_the_same(tmp_path: Path) -> None:

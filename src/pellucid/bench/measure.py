@@ -12,6 +12,9 @@ from pellucid.bench.ours import Side
 from pellucid.bench.timing import Spread
 from pellucid.bench.workloads import Network, Workload
 
+PRODUCT = "product"
+OURS = ("native", PRODUCT)
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -34,7 +37,8 @@ class Settings:
 class Result:
     """What came out for one workload.
 
-    `times` are seconds per call of every side that ran, "native" first; `failed` says why a mode did not run;
+    `times` are seconds per call of every side that ran, "native" first; for a single layer there is "product", too: its
+    sum of products alone, without the copies to and from the engine's order. `failed` says why a mode did not run;
     `ratio` is best mode's time by ours, from the rounds in pairs. `distance` is the largest relative distance between
     our results and those compared with, `where` its place; where it is too large, there is no ratio. `peak` is in
     floating-point operations per second, of all threads, measured in every round. `others` is the share of the
@@ -71,9 +75,15 @@ class Result:
         """The share of the peak that our floating-point operations reach."""
         return self.flops / self.ours.median / self.peak
 
+    @property
+    def product_share(self) -> float | None:
+        """The share of the peak that a single layer's sum of products reaches by itself."""
+        return self.flops / self.times[PRODUCT].median / self.peak if PRODUCT in self.times else None
+
     def to_json(self) -> dict[str, Any]:
         """The same as plain data."""
-        return asdict(self) | {"correct": self.correct, "share_of_peak": self.share}
+        shares = {"share_of_peak": self.share, "product_share_of_peak": self.product_share}
+        return asdict(self) | {"correct": self.correct} | shares
 
 
 def measure(workload: Workload, settings: Settings) -> Result:
@@ -87,6 +97,8 @@ def measure(workload: Workload, settings: Settings) -> Result:
         if apart > compare.TOLERANCE:
             failed[side.name] = f"its {place} differs by {apart:.1e} from that of {reference.name}"
     others = [side for side in others if side.name not in failed]
+    if mine.product is not None:
+        others.append(Side(PRODUCT, mine.product, {}, lambda: None))
     sides = [mine, *others]
     timed = _timed([side.run for side in sides], settings)
     for side in (*sides, reference):
@@ -143,7 +155,7 @@ def _result(
     checked: tuple[str, float, str],
 ) -> Result:
     times = {side.name: Spread.of(seconds) for side, seconds in zip(sides, timed.rounds, strict=True)}
-    others = [name for name in times if name != "native"]
+    others = [name for name in times if name not in OURS]
     best = min(others, key=lambda name: times[name].median) if others else None
     compared_with, distance, where = checked
     ratio = None

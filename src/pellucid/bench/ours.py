@@ -10,18 +10,26 @@ import numpy as np
 from pellucid import engines, execution, training
 from pellucid.bench import programs
 from pellucid.bench.workloads import Convolution, Network, Values, Workload
+from pellucid.engines.base import Executable
+from pellucid.engines.native.executable import NativeExecutable
+from pellucid.engines.native.product import Product
 
 MOMENTUM = "optimizer.momentum."
 
 
 @dataclass(frozen=True)
 class Side:
-    """One way to run a workload: what to call again and again, and what its first run computed, by name."""
+    """One way to run a workload: what to call again and again, and what its first run computed, by name.
+
+    `product` runs a single layer's sum of products by itself, as it runs within a network: what it reads lies in the
+    engine's own order already.
+    """
 
     name: str
     run: Callable[[], object]
     first: dict[str, Values]
     close: Callable[[], None]
+    product: Callable[[], object] | None = None
 
 
 def prepare(workload: Workload, threads: int, engine: str = "native") -> Side:
@@ -64,4 +72,19 @@ def _convolution(workload: Convolution, threads: int, engine: str) -> Side:
     def run() -> Values:
         return executable.run(arrays)[wanted]
 
-    return Side(engine, run, {workload.what: run()}, executable.close)
+    first = {workload.what: run()}
+    return Side(engine, run, first, executable.close, _product(executable))
+
+
+def _product(executable: Executable) -> Callable[[], object] | None:
+    """The sums of products of a native executable, one after another, on the arrays of the last run."""
+    if not isinstance(executable, NativeExecutable):
+        return None
+    kernels = enumerate(executable.compiled.kernels)
+    runs = [executable.kernel(number) for number, kernel in kernels if isinstance(kernel, Product)]
+
+    def run() -> None:
+        for each in runs:
+            each()
+
+    return run

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pellucid.bench import quiet
-from pellucid.bench.measure import Result
+from pellucid.bench.measure import OURS, Result
 from pellucid.bench.timing import Spread
 
 
 def header(results: Sequence[Result]) -> list[str]:
     """The table's header; without PyTorch, only our own columns."""
     first = ["workload", "run", "batch", "Pellucid", "of peak"]
+    if any(r.product_share is not None for r in results):
+        first.append("its product, of peak")
     if any(r.best or r.failed for r in results):
         first += ["PyTorch", "its mode", "speed ratio"]
     return [*first, "difference", *(["memory"] if any(r.memory for r in results) else [])]
@@ -29,6 +31,7 @@ def _row(result: Result, columns: Sequence[str]) -> list[str]:
         "batch": str(result.batch),
         "Pellucid": spread(result.ours),
         "of peak": f"{100 * result.share:.1f}%" if result.share <= 1 else "MORE THAN THE PEAK",
+        "its product, of peak": "" if result.product_share is None else f"{100 * result.product_share:.1f}%",
         "PyTorch": spread(result.times[result.best]) if result.best else "did not run",
         "its mode": result.best or "",
         "speed ratio": _ratio(result),
@@ -78,9 +81,7 @@ def remarks(results: Sequence[Result]) -> list[str]:
         reasons = dict.fromkeys(r.failed[mode] for r in results if mode in r.failed)
         lines += [f"PyTorch's mode {mode} did not count: {reason}" for reason in reasons]
     for result in results:
-        others = [
-            f"{name} {spread(time)}" for name, time in result.times.items() if name not in ("native", result.best)
-        ]
+        others = [f"{name} {spread(time)}" for name, time in result.times.items() if name not in (*OURS, result.best)]
         if others:
             lines.append(f"{result.name}, {result.what}, batch {result.batch}: {', '.join(others)}")
     return lines

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, gcd, log2, prod
 
 from pellucid.engines.native.contraction import Access, Contraction, Schedule, Window, complete
@@ -125,6 +125,17 @@ class Model:
         busy = max(sums / PER_CYCLE, loads / PER_CYCLE, instructions / DECODED, LATENCY / partial)
         return Body(sums, held, busy + LOAD * loads)
 
+    def least(self, schedule: Schedule) -> float:
+        """A lower bound of the core's cycles: every product by full register tiles, which no left-over surpasses."""
+        contraction = self.contraction
+        body = self.body(schedule.lane, schedule.vectors, schedule.tiles, schedule.partial)
+        products: float = prod(contraction.extents.values())
+        for pair in contraction.ragged:
+            products *= pair.extent / (contraction.extents[pair.block] * contraction.extents[pair.inner])
+        for window in contraction.windows:
+            products *= self._share(window, {window.outer: 1}, replace(schedule, tiles={}, vectors=1))
+        return products / self.target.lanes / body.sums * body.cycles
+
     def core(self, schedule: Schedule) -> tuple[float, float]:
         """Cycles of (reduction steps, tile starts and ends), summed over full and left-over tiles.
 
@@ -218,11 +229,12 @@ class Model:
         spans = self._tile_spans(schedule)
         touched = [self._footprint(k, spans) for k in range(3)]
         fetched = [[f.lines if level == 0 else f.scattered for f in touched] for level in range(3)]
-        for index, upto in self._inside_out(schedule):
+        for depth, (index, upto) in enumerate(self._inside_out(schedule)):
             trips = ceil(upto / spans[index])
             if trips <= 1:
                 continue
-            inner = list(touched)
+            # Inside the register tile the output rests in registers.
+            inner = touched[1:] if depth < len(schedule.reduce) else list(touched)
             spans[index] = upto
             for k, access in enumerate(self._accesses):
                 if access.stride(index):

@@ -6,7 +6,7 @@ import ctypes
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -256,6 +256,37 @@ class NativeExecutable:
                 times.append(time.perf_counter() - start)
             rows.append((call.kernel, call.tasks, float(np.median(times))))
         return rows
+
+    def kernel(self, number: int) -> Callable[[], None]:
+        """A function that runs one kernel by itself, on all threads, with the arrays of the last run."""
+        compiled, together = self.compiled, self._team is not None
+        call = self._calls[number]
+        codes = generate([call.kernel], compiled.target, ObjectCache())
+        slots = _slots(compiled, self._external)
+        texts = [emit_driver([call], [0], slots, compiled.target, together=together)]
+        texts += [] if together else [_alone(compiled.target)]
+        objects = [*codegen.compile_objects(texts, compiled.target), *(c.data for c in codes)]
+        code = codegen.Loaded(objects, compiled.target)
+        # Places of its own for what it returns: what the last run returned belongs to the caller.
+        table, kept = type(self._table)(*self._table), [given.kept for given in self._given]
+        for returned in self._returned:
+            array = returned.make(returned.shape, returned.dtype)
+            table[returned.entry] = array.ctypes.data
+            kept.append(array)
+        job = code.address(JOB_NAME)
+        alone = None if together else ctypes.CFUNCTYPE(None, ctypes.c_void_p)(code.address("alone"))
+
+        def run(arrays: list[Array | None] = kept, code: codegen.Loaded = code) -> None:
+            # The defaults keep alive what the table and the addresses point to.
+            with self._turn:
+                if self._closed:
+                    raise UsageError("this executable is closed")
+                if self._team is not None:
+                    self._team.run(job, ctypes.addressof(table))
+                elif alone is not None:
+                    alone(ctypes.addressof(table))
+
+        return run
 
     def close(self) -> None:
         """End the threads and free the code and the memory; closing twice is harmless."""

@@ -25,7 +25,8 @@ from pellucid.engines.native.emit import FLOAT, I64, POINTER, Emitter, Number, i
 class Place:
     """Where an epilogue stands: one vector of one output tile, with the operands it may read or write there.
 
-    `load` and `store` take the name of an extra pointer and an access over the output indices.
+    `load` and `store` take the name of an extra pointer and an access over the output indices. `bases` holds
+    addresses that all places of one tile share: where the tile begins in each extra.
     """
 
     emitter: Emitter
@@ -34,16 +35,19 @@ class Place:
     point: Mapping[str, int]
     lane: str | None
     active: int
+    bases: dict[tuple[str, Access], ir.Value]
 
     @property
     def lanes(self) -> int:
         return self.emitter.target.lanes
 
     def _address(self, name: str, access: Access) -> ir.Value:
-        total: Number = access.offset + access.at(self.point)
-        for index, value in self.values.items():
-            total = self.emitter.add(total, self.emitter.multiply(value, access.stride(index)))
-        return self.emitter.advance(self.pointers[name], total)
+        if (name, access) not in self.bases:
+            total: Number = access.offset
+            for index, value in self.values.items():
+                total = self.emitter.add(total, self.emitter.multiply(value, access.stride(index)))
+            self.bases[name, access] = self.emitter.advance(self.pointers[name], total)
+        return self.emitter.advance(self.bases[name, access], access.at(self.point))
 
     def load(self, name: str, access: Access) -> ir.Value:
         """The elements of an extra tensor that belong to this vector (a scalar where lanes are summed)."""
@@ -438,14 +442,16 @@ class _Tile:
 
     def write(self, totals: Mapping[tuple[int, int], ir.Value], epilogue: Epilogue | None) -> None:
         e, lane = self.emitter, None if self.summed_lane else self.schedule.lane
+        values = {i: self.state.values[i] for i in self.state.values if i not in self.contraction.reduction}
+        bases: dict[tuple[str, Access], ir.Value] = {}
         for (point, v), total in totals.items():
             value = total
             if epilogue is not None:
                 where = dict(self.points[point])
                 if lane is not None:
                     where[lane] = v * self.lanes
-                values = {i: self.state.values[i] for i in self.state.values if i not in self.contraction.reduction}
-                value = epilogue(Place(e, self.nest.arguments, values, where, lane, self.active(v)), total)
+                place = Place(e, self.nest.arguments, values, where, lane, self.active(v), bases)
+                value = epilogue(place, total)
             _store(e, value, self.address("out", point, v), self.contraction.out, lane, self.active(v))
 
 

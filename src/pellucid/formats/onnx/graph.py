@@ -52,8 +52,15 @@ class OnnxGraph(Graph):
     def tensors(self) -> dict[str, Parameter | State]:
         return dict(self.named)
 
-    def values(self, inputs: tuple[Tensor, ...], path: str, random: Randomness | None) -> dict[str, Tensor]:
-        """The tensors of all nodes, by name."""
+    @property
+    def output(self) -> str:
+        """The first of the graph's results."""
+        return next(iter(self.results))
+
+    def values(
+        self, inputs: tuple[Tensor, ...], path: str, random: Randomness | None, *, auxiliary: bool = False
+    ) -> dict[str, Tensor]:
+        """The tensors of all nodes, by name; none of them is auxiliary."""
         if len(inputs) != len(self.given):
             raise UsageError(f"the graph takes {len(self.given)} inputs, not {len(inputs)}: {', '.join(self.given)}")
         if not path:
@@ -68,9 +75,6 @@ class OnnxGraph(Graph):
             except (DataError, UsageError) as error:
                 raise type(error)(f'{type(node.layer).__name__} "{name}": {error}') from None
         return found
-
-    def build(self, inputs: tuple[Tensor, ...], path: str, random: Randomness | None) -> Tensor:
-        return self.values(inputs, path, random)[next(iter(self.results))]
 
     def forward(self, *inputs: Tensor) -> Tensor:
         return self.build(inputs, "", None)

@@ -1,0 +1,127 @@
+"""Whole architectures against PyTorch: the same weights and images, outputs and all gradients."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+import pellucid as pc
+from pellucid.models.summary import leaves
+from tests.parity.networks import NETWORKS
+
+pytestmark = pytest.mark.parity
+
+Floats = npt.NDArray[np.float32]
+CLASSES = 10
+SIZES = {
+    "resnet18": 64, "resnet50": 64, "resnet20": 32, "plain20": 32, "vgg11": 32, "alexnet": 63, "alexnet-paper": 67,
+    "googlenet": 64, "googlenet-paper": 224,
+}  # fmt: skip
+"""Image sizes as small as each architecture allows; the published auxiliary classifiers need the published size."""
+MODES = [(name, training) for name in SIZES for training in (False, True)]
+
+
+def pair(name: str, training: bool) -> tuple[pc.Graph, nn.Module]:
+    """The same network twice, with the same random weights, and dropping nothing out."""
+    architecture, _, variant = name.partition("-")
+    options = {"variant": variant} if variant else {}
+    ours = pc.models.create(architecture, classes=CLASSES, **options).init(seed=3)
+    for _, _, layer in leaves(ours):
+        if isinstance(layer, pc.layers.Dropout):
+            layer.p = 0.0
+    generator = np.random.default_rng(5)
+    for tensor_name, tensor in ours.tensors().items():
+        # Normalisation and biases that do nothing would hide mistakes.
+        if tensor_name.endswith(("bias", "running_mean")):
+            tensor.value = generator.normal(0, 0.1, tensor.extents).astype(np.float32)
+        elif len(tensor.extents) == 1:
+            tensor.value = generator.uniform(0.5, 1.5, tensor.extents).astype(np.float32)
+        elif architecture == "alexnet" or architecture == "googlenet":
+            # Deviations of 0.01 let the values die away on the way through so small an image.
+            fan_in = int(np.prod(tensor.extents[1:]))
+            tensor.value = generator.normal(0, (2 / fan_in) ** 0.5, tensor.extents).astype(np.float32)
+    theirs = NETWORKS[name](CLASSES).train(training)
+    for module in theirs.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    values = {n: torch.from_numpy(v.copy()) for n, v in {**ours.parameters, **ours.states}.items()}
+    missing, unexpected = theirs.load_state_dict(values, strict=False)
+    assert not unexpected and all(n.endswith("num_batches_tracked") for n in missing)
+    return ours, theirs
+
+
+def images(name: str, number: int = 2) -> Floats:
+    size = SIZES[name]
+    return np.random.default_rng(7).normal(size=(number, 3, size, size)).astype(np.float32)
+
+
+def assert_near(name: str, got: Floats, wanted: Floats, limit: float) -> None:
+    """The difference's length, against that of what is wanted."""
+    assert got.shape == wanted.shape
+    length = float(np.linalg.norm(wanted.astype(np.float64)))
+    off = float(np.linalg.norm(got.astype(np.float64) - wanted))
+    assert off <= limit * length + 1e-7, f"{name}: off by {off:.2e} of {length:.2e}"
+
+
+@pytest.mark.parametrize(("name", "training"), MODES, ids=[f"{n}-{'training' if t else 'inference'}" for n, t in MODES])
+def test_outputs_and_gradients(name: str, training: bool) -> None:
+    ours, theirs = pair(name, training)
+    x = images(name)
+    dy = np.random.default_rng(11).normal(size=(2, CLASSES)).astype(np.float32)
+    given = torch.tensor(x, requires_grad=True)
+    out = theirs(given)
+    out = out[0] if isinstance(out, tuple) else out
+    out.backward(torch.from_numpy(dy))
+    y, dx, gradients = pc.vjp(ours, x, dy, engine="native", training=training)
+    wanted = out.detach().numpy()
+    np.testing.assert_allclose(y, wanted, rtol=1e-4, atol=1e-4 * float(np.abs(wanted).max()))
+    assert given.grad is not None
+    assert_near("d x", dx, given.grad.numpy(), 1e-3)
+    for parameter, tensor in theirs.named_parameters():
+        expected = np.zeros(tensor.shape, np.float32) if tensor.grad is None else tensor.grad.numpy()
+        assert_near(f"d {parameter}", gradients[parameter], expected, 1e-3)
+
+
+def test_auxiliary_losses_and_running_statistics() -> None:
+    """One step of GoogLeNet: the loss with 0.3 times each auxiliary one, what it does to every parameter and state."""
+    ours, theirs = pair("googlenet", training=True)
+    x, labels, rate = images("googlenet", 4), np.array([1, 7, 3, 3]), 0.5
+    step = pc.compile_training(ours, 4, x.shape[1:], optimizer=pc.optim.SGD(lr=rate), engine="native")
+    loss = step(x, labels)
+    targets = torch.from_numpy(labels)
+    losses = [functional.cross_entropy(out, targets) for out in theirs(torch.from_numpy(x))]
+    total = losses[0] + 0.3 * losses[1] + 0.3 * losses[2]
+    total.backward()
+    assert loss == pytest.approx(float(total.detach()), rel=1e-4)
+    after = step.parameters
+    step.close()
+    before = {name: value.copy() for name, value in ours.parameters.items()}
+    for name, parameter in theirs.named_parameters():
+        assert parameter.grad is not None
+        assert_near(name, (before[name] - after[name]) / rate, parameter.grad.numpy(), 1e-3)
+    for name, state in theirs.named_buffers():
+        if not name.endswith("num_batches_tracked"):
+            assert_near(name, after[name], state.numpy(), 1e-5)
+
+
+@pytest.mark.parametrize("name", ["resnet20", "plain20"])
+def test_losses_of_training_steps(name: str) -> None:
+    """Ten steps with momentum and weight decay stay together, running statistics included."""
+    ours, theirs = pair(name, training=True)
+    settings = {"lr": 0.02, "momentum": 0.9, "weight_decay": 1e-4}
+    step = pc.compile_training(ours, 8, (3, 32, 32), optimizer=pc.optim.SGD(**settings), engine="native")
+    optimizer = torch.optim.SGD(theirs.parameters(), **settings)
+    x, labels = images(name, 8), np.arange(8) % CLASSES
+    for number in range(10):
+        loss = functional.cross_entropy(theirs(torch.from_numpy(x)), torch.from_numpy(labels))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        assert step(x, labels) == pytest.approx(float(loss.detach()), rel=2e-3), f"step {number}"
+    after = step.parameters
+    step.close()
+    for state, value in theirs.named_buffers():
+        if not state.endswith("num_batches_tracked"):
+            assert_near(state, after[state], value.numpy(), 1e-3)
