@@ -344,6 +344,11 @@ FAMILIES = (
         {"batch": (1,), "channels": (1,), "size": ((1, 1), (3, 3))},
     ),
     Family(
+        "add_channel",
+        {"batch": 2, "channels": 3, "size": (4, 5)},
+        {"batch": (1,), "channels": (1,), "size": ((1, 1), (3, 3))},
+    ),
+    Family(
         "fixed_filter2d",
         {"batch": 2, "channels": 2, "size": (7, 6), "kernel": "edge", "padding": 0, "stride": 1},
         {

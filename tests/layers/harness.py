@@ -47,6 +47,7 @@ CONSTRUCTORS = {
     "hardswish": pc.layers.Hardswish,
     "gelu": pc.layers.GELU,
     "flatten": pc.layers.Flatten,
+    "add_channel": pc.layers.AddChannel,
     "fixed_filter2d": pc.layers.FixedFilter2d,
 }
 

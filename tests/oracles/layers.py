@@ -34,6 +34,7 @@ PLAIN: dict[str, Callable[..., Result]] = {
     "add": join.add,
     "concat": join.concat,
     "flatten": dense.flatten,
+    "add_channel": dense.add_channel,
     "upsample": upsample.upsample,
     "global_max_pool2d": pool.global_max_pool2d,
     "select_step": sequence.select_step,

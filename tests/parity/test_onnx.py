@@ -9,7 +9,9 @@ import onnx
 import onnxruntime
 import pytest
 
-from pellucid.formats.onnx import import_onnx
+import pellucid as pc
+from pellucid.formats.onnx import difference, export_onnx, import_onnx
+from tests.formats.onnx.networks import SINGLE, drawn, residual, single
 from tests.parity import light
 
 pytestmark = pytest.mark.parity
@@ -44,3 +46,23 @@ def test_a_light_model_with_other_weights_agrees_with_onnxruntime(name: str, tmp
             error = np.abs(found[output] - right).max() / np.abs(right).max()
             print(f"{name} {engine} {output}: {error:.1e}")
             assert error < TOLERANCE, f"{engine}: {output} differs by {error:.1e} of its largest value"
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_an_exported_layer_runs_in_onnxruntime(name: str, tmp_path: Path) -> None:
+    network, shape = single(name)
+    export_onnx(network, tmp_path / "net.onnx", shape)
+    x = (np.random.default_rng(7).normal(size=(3, *shape)) * 2).astype(np.float32)
+    found = difference(network, tmp_path / "net.onnx", x)
+    assert found.judge == f"onnxruntime {onnxruntime.__version__}"
+    assert found.largest < 1e-5 * max(found.scale, 1), str(found)
+
+
+@pytest.mark.parametrize("name", ["residual", *pc.models.names()])
+def test_an_exported_model_runs_in_onnxruntime(name: str, tmp_path: Path) -> None:
+    network = drawn(residual()) if name == "residual" else pc.models.create(name).init(seed=1)
+    shape = network.input_shape or (1, 8, 8)
+    export_onnx(network, tmp_path / "net.onnx", shape)
+    x = np.random.default_rng(7).normal(size=(3, *shape)).astype(np.float32)
+    found = difference(network, tmp_path / "net.onnx", x)
+    assert found.largest < TOLERANCE * found.scale, str(found)

@@ -124,6 +124,7 @@ LAYERS: dict[str, Callable[[Tensor, Parameters, Mapping[str, Any]], Tensor]] = {
     "softmax": lambda x, *_: functional.softmax(x, dim=1),
     "log_softmax": lambda x, *_: functional.log_softmax(x, dim=1),
     "flatten": lambda x, *_: torch.flatten(x, 1),
+    "add_channel": lambda x, *_: x.unsqueeze(1),
     "fixed_filter2d": fixed_filter2d,
 }
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pellucid import engines
-from pellucid.errors import ShapeError, UsageError
+from pellucid.errors import DataError, ShapeError, UsageError
 from pellucid.execution import floats, name_parameters, parameter_arrays
 from pellucid.formats.onnx.rules import Array
 from pellucid.layers.base import Layer, Parameter, Randomness, State
@@ -72,6 +72,8 @@ class OnnxGraph(Graph):
                 found[name] = node.layer.build(tuple(found[i] for i in node.inputs), place, random)
             except ShapeError as error:
                 raise ShapeError(f"{error}{self._advice(inputs[0]) if inputs else ''}") from None
+            except (DataError, UsageError) as error:
+                raise type(error)(f'{type(node.layer).__name__} "{name}": {error}') from None
         return found
 
     def forward(self, *inputs: Tensor) -> Tensor:

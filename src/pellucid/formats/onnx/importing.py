@@ -15,7 +15,7 @@ from pellucid.formats.onnx.folding import FOLDED, fold
 from pellucid.formats.onnx.graph import Input, OnnxGraph
 from pellucid.formats.onnx.operators import RULES, Given, Operator, Slot, operator
 from pellucid.formats.onnx.reading import array_of, read_model, require_onnx
-from pellucid.formats.onnx.rules import Array, Attributes
+from pellucid.formats.onnx.rules import Array, Attributes, product
 from pellucid.layers import BatchNorm2d, Dropout
 from pellucid.layers.base import Layer, Parameter, State
 from pellucid.models.graph import Node
@@ -23,6 +23,9 @@ from pellucid.notation import Tensor
 
 OLDEST = 7
 """The first operator set that is read; the newest is that of the installed package."""
+
+VALUE_LIMIT = 1 << 30
+"""Elements of one value of the graph, at the shapes that the file declares."""
 
 _DOMAINS = ("", "ai.onnx")
 _KINDS = {1: "float", 10: "float", 11: "float", 16: "float", **dict.fromkeys((2, 3, 4, 5, 6, 7, 9, 12, 13), "int")}
@@ -43,6 +46,7 @@ def import_onnx(path: str | Path, *, constants: Mapping[str, Array] | None = Non
 def graph_of(model: Any, *, folder: Path | None = None, constants: Mapping[str, Array] | None = None) -> OnnxGraph:
     """The same for a ModelProto; `folder` is where files that it names may lie."""
     version = _version(model)
+    _refuse_damaged_names(model.graph)
     _refuse_unknown(model.graph)
     builder = _Builder(model.graph, version, folder, constants or {})
     for node in in_order(model.graph.node, builder.known()):
@@ -61,6 +65,16 @@ def _version(model: Any) -> int:
         found = f"operator set {versions[0]}" if versions else "no operator set of ONNX itself"
         raise DataError(f"The model uses {found}; sets {OLDEST} to {newest} are read.")
     return int(versions[0])
+
+
+def _refuse_damaged_names(graph: Any) -> None:
+    """Protobuf gives a text that is not in UTF-8 as bytes."""
+    names = [value.name for values in (graph.input, graph.output, graph.initializer) for value in values]
+    for node in graph.node:
+        names += [node.name, node.op_type, node.domain, *node.input, *node.output]
+        names += [attribute.name for attribute in node.attribute]
+    if not all(isinstance(name, str) for name in names):
+        raise DataError("The graph is damaged: a name in it is no text.")
 
 
 def _refuse_unknown(graph: Any) -> None:
@@ -203,21 +217,24 @@ class _Builder:
             return Slot(len(inputs) - 1)
         array = self._constants[name]
         rule = RULES.get(op)
-        learned = rule is not None and place in rule.learned and self._is_learned(op, name)
-        if learned or (rule is not None and place in rule.states and array.dtype.kind == "f"):
-            return self._parameter(name, array, State if not learned else Parameter)
-        return array
+        if rule is None or array.dtype.kind != "f":
+            return array
+        begins = "ones" if place in rule.scales else "he_uniform" if array.ndim > 1 else "zeros"
+        if place in rule.learned and self._is_learned(op, name):
+            return self._parameter(name, array, Parameter, begins)
+        return self._parameter(name, array, State, begins) if place in rule.states else array
 
     def _is_learned(self, op: str, name: str) -> bool:
         array = self._constants[name]
         several = array.size > 1 or op in ("Conv", "ConvTranspose", "Gemm", "BatchNormalization")
-        return several and array.dtype.kind == "f" and array.size > 0 and name not in self._literals
+        return several and array.size > 0 and name not in self._literals
 
-    def _parameter(self, name: str, array: Array, kind: type[Parameter] | type[State]) -> Parameter | State:
+    def _parameter(
+        self, name: str, array: Array, kind: type[Parameter] | type[State], begins: str
+    ) -> Parameter | State:
         found = self._made.named.get(name)
         if found is None:
-            init = "he_uniform" if array.ndim > 1 else "zeros"
-            found = kind("W" if array.ndim > 1 else "b", array.shape, init)
+            found = kind("W" if array.ndim > 1 else "b", array.shape, begins)
             found.value = array.astype(np.float32)
             self._made.named[name] = found
         return found
@@ -232,6 +249,11 @@ class _Builder:
                 raise DataError(f"The graph is damaged: nothing gives the output {output.name[:60]!r}.")
             made.results[self._result(output.name)] = output.name
         tensors = made.values(made.declared(), "", None)
+        for name, tensor in tensors.items():
+            if product(tensor.extents) > VALUE_LIMIT:
+                raise DataError(
+                    f"{name} would have the shape {tensor.extents!s:.80}, more than {VALUE_LIMIT:,} elements"
+                )
         if made.given:
             self._free_batch(tensors)
         self._let_train(tensors)
@@ -285,6 +307,9 @@ def _batch_norm(layer: Operator, x: Tensor) -> Layer | None:
     trained = BatchNorm2d(x.extents[1], attributes.real("epsilon", 1e-5), 1 - attributes.real("momentum", 0.9))
     # The parameters are those of the graph, under the file's names.
     vars(trained).update(weight=scale, bias=shift, running_mean=mean, running_var=variance)
+    for tensor, symbol in zip(tensors, "WbRS", strict=True):
+        assert isinstance(tensor, Parameter | State)
+        tensor.symbol = symbol
     return trained
 
 

@@ -67,12 +67,13 @@ class Rule:
     """An operator's equations, and what its operands are.
 
     `learned` are the places of operands that training changes where they are constants, `states` those that it
-    updates otherwise, `static` those whose numbers must be known; "all" means every place. `outputs` is how many
-    outputs it can have.
+    updates otherwise, `scales` those among both that begin as ones, `static` those whose numbers must be known.
+    `outputs` is how many outputs it can have.
     """
 
     equations: Equations
     learned: tuple[int, ...] = ()
+    scales: tuple[int, ...] = ()
     states: tuple[int, ...] = ()
     static: tuple[int, ...] = ()
     outputs: int = 1

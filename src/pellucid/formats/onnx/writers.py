@@ -27,7 +27,7 @@ def simple(op: str, **attributes: Any) -> Write:
 
 def _conv(w: Writer, layer: layers.Conv2d, inputs: Sequence[str]) -> str:
     # ONNX correlates only: the kernel of a convolution in the mathematicians' sense is written rotated.
-    weight = w.constant(w.values(layer.weight)[:, :, ::-1, ::-1]) if layer.flip else w.tensor(layer.weight)
+    weight = w.rotated(layer.weight) if layer.flip else w.tensor(layer.weight)
     if isinstance(layer.padding, str):
         reach = [d * (k - 1) for d, k in zip(layer.dilation, layer.kernel_size, strict=True)]
         pads = [r // 2 for r in reach] + [r - r // 2 for r in reach]

@@ -136,12 +136,12 @@ def _lp(attributes: Attributes, operands: Sequence[Operand]) -> list[Tensor]:
 
 
 RULES = {
-    "BatchNormalization": Rule(_batch, learned=(1, 2), states=(3, 4), outputs=3),
-    "GroupNormalization": Rule(_group, learned=(1, 2)),
-    "InstanceNormalization": Rule(_instance, learned=(1, 2)),
+    "BatchNormalization": Rule(_batch, learned=(1, 2), scales=(1, 4), states=(3, 4), outputs=3),
+    "GroupNormalization": Rule(_group, learned=(1, 2), scales=(1,)),
+    "InstanceNormalization": Rule(_instance, learned=(1, 2), scales=(1,)),
     "LRN": Rule(_local_response),
-    "LayerNormalization": Rule(_layer, learned=(1, 2), outputs=3),
+    "LayerNormalization": Rule(_layer, learned=(1, 2), scales=(1,), outputs=3),
     "LpNormalization": Rule(_lp),
     "MeanVarianceNormalization": Rule(_mean_variance),
-    "RMSNormalization": Rule(_root_mean_square, learned=(1,)),
+    "RMSNormalization": Rule(_root_mean_square, learned=(1,), scales=(1,)),
 }

@@ -27,6 +27,7 @@ from pellucid.formats.onnx.rules import (
 )
 from pellucid.notation import Index, Tensor, constant_tensor, sum_over
 
+_EXTENT_LIMIT = 1 << 17  # of an axis
 _LIMIT = 1 << 26  # elements of a matrix of weights
 
 
@@ -87,7 +88,7 @@ def _axes(attributes: Attributes, operands: Sequence[Operand], shape: tuple[int,
         if not 0 < scale < 1e6:
             raise DataError(f"a scale is {scale}")
         new = size if size is not None else math.floor(shape[d] * scale * (view[1] - view[0]))
-        if new < 1 or new * shape[d] > _LIMIT:
+        if not 1 <= new <= _EXTENT_LIMIT or new * shape[d] > _LIMIT:
             raise ShapeError(f"an axis of {shape[d]} elements would have {new}")
         if new != shape[d] or crop or scale != 1:
             found.append(Axis(d, shape[d], new, scale, view))

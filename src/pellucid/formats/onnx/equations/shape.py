@@ -244,21 +244,25 @@ def _pad(attributes: Attributes, operands: Sequence[Operand]) -> list[Tensor]:
 
 
 def _padded(x: Tensor, around: list[tuple[int, int]], value: float) -> Tensor:
-    """Values outside read as 0; another number is written where the reading is outside."""
-    shape = [extent + before + after for extent, (before, after) in zip(x.extents, around, strict=True)]
-    every, y = places(shape), Tensor("Y")
-    cells = [i - before if before else Affine.of(i) for i, (before, _) in zip(every, around, strict=True)]
+    """The values as a part of a larger tensor; what no part writes is 0. Negative padding leaves values out."""
+    shape = tuple(extent + before + after for extent, (before, after) in zip(x.extents, around, strict=True))
+    kept = [extent + min(before, 0) + min(after, 0) for extent, (before, after) in zip(x.extents, around, strict=True)]
+    if min(kept, default=1) < 1:
+        raise ShapeError(f'padding of {around} leaves nothing of "{x.name}", which is {x.extents}')
+    own, part = places(kept), _like(x, "Z" if value else "Y", shape)
+    part[tuple(i + max(before, 0) for i, (before, _) in zip(own, around, strict=True))] = x[
+        tuple(i + max(-before, 0) for i, (before, _) in zip(own, around, strict=True))
+    ]
     inside: list[Expression] = []
-    for cell, extent in zip(cells, x.extents, strict=True):
-        low, high = cell.bounds
-        inside += [bracket(cell, ">=", 0)] if low < 0 else []
-        inside += [bracket(cell, "<", extent)] if high >= extent else []
+    every = places(shape)
+    for place, (before, after) in zip(every, around, strict=True):
+        inside += [bracket(place, ">=", before)] if before > 0 else []
+        inside += [bracket(place, "<", place.size - after)] if after > 0 else []
     if not value or not inside:
-        y[every] = x[tuple(cells)]
-        return y
-    k = Tensor("K", tuple(shape), differentiable=False)
+        return part
+    k, y = Tensor("K", shape, differentiable=False), Tensor("Y")
     k[every] = inside[0] if len(inside) == 1 else Mul(tuple(inside))
-    y[every] = x[tuple(cells)] + bracket(k[every], "==", 0) * value
+    y[every] = part[every] + bracket(k[every], "==", 0) * value
     return y
 
 
