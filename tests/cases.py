@@ -188,6 +188,16 @@ FAMILIES = (
         },
     ),
     Family(
+        "table_conv2d",
+        {"batch": 2, "channels": 4, "size": (5, 6), "table": ((0, 1, 2), (0, 2, 3), (1, 3)), "kernel_size": 3},
+        {"batch": (1,), "size": ((4, 7),), "table": (((2,),), ((0, 3),) * 17), "kernel_size": ((1, 2), 4)},
+    ),
+    Family(
+        "code_distance",
+        {"batch": 3, "features": 6, "codes": ((1.0, -1.0, 1.0, -1.0, 1.0, 0.5), (0.0, 1.0, 1.0, -1.0, -1.0, 2.0))},
+        {"batch": (1,)},
+    ),
+    Family(
         "padded_shortcut",
         {"batch": 2, "channels": 3, "size": (5, 4), "out_channels": 5, "stride": 2},
         {"batch": (1,), "channels": (1,), "size": ((4, 6),), "out_channels": (19,), "stride": (1, 3)},
@@ -369,6 +379,8 @@ def resolve(family: Family, varied: Mapping[str, Value]) -> Case:
         channels, size = settings.pop("channels"), settings.pop("size")
         if family.kind in ("batch_norm2d", "subsampling2d"):
             settings = {"num_features": channels, **settings}
+        if family.kind == "table_conv2d":
+            settings = {"in_channels": channels, **settings}
         if "norm_size" in settings:
             settings["size"] = settings.pop("norm_size")
         if family.kind == "conv2d":
@@ -399,7 +411,7 @@ def makes_sense(case: Case) -> bool:
     if case.kind == "batch_norm2d":
         # One value per channel has no variance.
         return case.batch * case.shape[1] * case.shape[2] > 1
-    if "kernel_size" not in options or case.kind == "subsampling2d":
+    if "kernel_size" not in options or case.kind in ("subsampling2d", "table_conv2d"):
         return True
     return all(axis_fits(case, axis) for axis in (0, 1))
 

@@ -116,7 +116,9 @@ def _sorted(title: str, outputs: list[Tensor], gradients: list[Tensor]) -> Deriv
 
 def _usual_shape(layer: Layer) -> tuple[int, ...]:
     """An input that the layer takes."""
-    if isinstance(layer, layers.Conv2d):
+    if isinstance(layer, layers.CodeDistance):
+        return layer.codes.extents[1:]
+    if isinstance(layer, layers.Conv2d | layers.TableConv2d):
         return (layer.in_channels, *IMAGE[1:])
     if isinstance(layer, layers.Linear):
         return (layer.in_features,)
@@ -136,6 +138,8 @@ _USUAL_ARGUMENTS: dict[str, dict[str, Any]] = {
     "avgpool2d": {"kernel_size": 2},
     "adaptiveavgpool2d": {"output_size": 2},
     "subsampling2d": {"num_features": 3, "kernel_size": 2},
+    "tableconv2d": {"in_channels": 3, "table": ((0, 1), (1, 2), (0, 2), (0, 1, 2)), "kernel_size": 3},
+    "codedistance": {"codes": ((1, -1, 1, 1), (-1, 1, 1, -1))},
     "paddedshortcut": {"out_channels": 5, "stride": 2},
     "batchnorm2d": {"num_features": 3},
     "localresponsenorm": {"size": 5},

@@ -77,6 +77,11 @@ def he_normal_fan_out(generator: np.random.Generator, shape: tuple[int, ...]) ->
     return _normal(generator, shape, math.sqrt(2 / fans(shape)[1]))
 
 
+def lecun_1998(generator: np.random.Generator, shape: tuple[int, ...]) -> Values:
+    """+-2.4 / fan-in: LeCun et al., Proc. IEEE 1998, appendix A."""
+    return _uniform(generator, shape, 2.4 / fans(shape)[0])
+
+
 def normal(deviation: float) -> Initializer:
     """An initializer with this standard deviation whatever the fan-in, as the networks before 2015 have it."""
 
@@ -103,6 +108,7 @@ _BY_NAME: dict[str, Initializer] = {
         he_normal,
         he_normal_fan_out,
         fan_in_uniform,
+        lecun_1998,
     )
 }
 

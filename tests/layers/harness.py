@@ -15,6 +15,8 @@ AnyArray = npt.NDArray[np.generic]
 
 CONSTRUCTORS = {
     "conv2d": pc.layers.Conv2d,
+    "table_conv2d": pc.layers.TableConv2d,
+    "code_distance": pc.layers.CodeDistance,
     "max_pool2d": pc.layers.MaxPool2d,
     "avg_pool2d": pc.layers.AvgPool2d,
     "global_avg_pool2d": pc.layers.GlobalAvgPool2d,

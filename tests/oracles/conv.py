@@ -104,3 +104,29 @@ def fixed_filter2d(x: Array, kernel: Array, dy: Array | None = None, *, stride: 
     weight = np.stack([kernel[None, :, :]] * channels)
     result = conv2d(x, weight, None, dy, stride=stride, padding=padding, groups=channels)
     return Result(result.y, result.dx)
+
+
+def table_conv2d(
+    x: Array, weight: Array, bias: Array, dy: Array | None = None, *, table: tuple[tuple[int, ...], ...]
+) -> Result:
+    """Output by output, the correlations with the inputs in its row of the table, each with a kernel of its own."""
+    rows, columns = weight.shape[1:]
+    y = np.zeros((x.shape[0], len(table), x.shape[2] - rows + 1, x.shape[3] - columns + 1))
+    dy = np.ones(y.shape) if dy is None else dy
+    dx, dw, db = np.zeros(x.shape), np.zeros(weight.shape), np.zeros(len(table))
+    for n in range(x.shape[0]):
+        for i in range(y.shape[2]):
+            for j in range(y.shape[3]):
+                kernel = 0
+                for o, inputs in enumerate(table):
+                    d = float(dy[n, o, i, j])
+                    y[n, o, i, j] = bias[o]
+                    db[o] += d
+                    for c in inputs:
+                        for u in range(rows):
+                            for v in range(columns):
+                                y[n, o, i, j] += x[n, c, i + u, j + v] * weight[kernel, u, v]
+                                dx[n, c, i + u, j + v] += d * weight[kernel, u, v]
+                                dw[kernel, u, v] += d * x[n, c, i + u, j + v]
+                        kernel += 1
+    return Result(y, dx, {"weight": dw, "bias": db})

@@ -46,3 +46,16 @@ def flatten(x: Array, dy: Array | None = None) -> Result:
                     dx[n, c, i, j] = dy[n, at]
                     at += 1
     return Result(y, dx)
+
+
+def code_distance(x: Array, dy: Array | None = None, *, codes: tuple[tuple[float, ...], ...]) -> Result:
+    """Minus the sum of the squared differences from each code."""
+    y = np.zeros((x.shape[0], len(codes)))
+    dy = np.ones(y.shape) if dy is None else dy
+    dx = np.zeros(x.shape)
+    for n in range(x.shape[0]):
+        for k, code in enumerate(codes):
+            for o, wanted in enumerate(code):
+                y[n, k] -= (x[n, o] - wanted) ** 2
+                dx[n, o] -= 2 * dy[n, k] * (x[n, o] - wanted)
+    return Result(y, dx)

@@ -13,7 +13,7 @@ from tests.oracles.result import Array, Result
 
 INTEGER_KINDS = (
     "conv2d", "max_pool2d", "avg_pool2d", "global_avg_pool2d", "linear", "relu", "flatten", "add", "concat",
-    "padded_shortcut",
+    "padded_shortcut", "table_conv2d",
 )  # fmt: skip
 """Layers that give whole numbers for whole numbers, whatever their arguments."""
 

@@ -30,6 +30,7 @@ PLAIN: dict[str, Callable[..., Result]] = {
     "global_avg_pool2d": pool.global_avg_pool2d,
     "adaptive_avg_pool2d": pool.adaptive_avg_pool2d,
     "local_response_norm": norm.local_response_norm,
+    "code_distance": dense.code_distance,
     "padded_shortcut": join.padded_shortcut,
     "add": join.add,
     "concat": join.concat,
@@ -50,6 +51,9 @@ def parameter_shapes(kind: str, options: Mapping[str, Any]) -> dict[str, tuple[i
             "weight": (options["out_features"], options["in_features"]),
             "bias": (options["out_features"],),
         }
+    elif kind == "table_conv2d":
+        connections = sum(map(len, options["table"]))
+        return {"weight": (connections, *pair(options["kernel_size"])), "bias": (len(options["table"]),)}
     elif kind == "subsampling2d" or (kind == "batch_norm2d" and options["affine"]):
         return {"weight": (options["num_features"],), "bias": (options["num_features"],)}
     else:
@@ -69,6 +73,8 @@ def answer(
         return conv.conv2d(x, parameters["weight"], parameters.get("bias"), dy, **movement)
     if kind == "linear":
         return dense.linear(x, parameters["weight"], parameters.get("bias"), dy)
+    if kind == "table_conv2d":
+        return conv.table_conv2d(x, parameters["weight"], parameters["bias"], dy, table=options["table"])
     if kind == "subsampling2d":
         return pool.subsampling2d(x, parameters["weight"], parameters["bias"], dy, kernel_size=options["kernel_size"])
     if kind == "batch_norm2d":

@@ -51,6 +51,21 @@ def batch_norm2d(x: Tensor, parameters: Parameters, options: Mapping[str, Any]) 
     return functional.batch_norm(x, *statistics, *affine, own, options["momentum"], options["eps"])
 
 
+def table_conv2d(x: Tensor, parameters: Parameters, options: Mapping[str, Any]) -> Tensor:
+    """One convolution for each output, of the inputs in its row."""
+    outputs, place = [], 0
+    for row in options["table"]:
+        outputs.append(functional.conv2d(x[:, list(row)], parameters["weight"][None, place : place + len(row)]))
+        place += len(row)
+    return torch.cat(outputs, 1) + parameters["bias"][:, None, None]
+
+
+def code_distance(x: Tensor, parameters: Parameters, options: Mapping[str, Any]) -> Tensor:
+    """By broadcasting."""
+    codes = torch.tensor(options["codes"], dtype=x.dtype)
+    return -(x[:, None] - codes).square().sum(2)
+
+
 def padded_shortcut(x: Tensor, parameters: Parameters, options: Mapping[str, Any]) -> Tensor:
     """A strided slice, padded behind the last channel."""
     kept = x[:, :, :: options["stride"], :: options["stride"]]
@@ -71,6 +86,8 @@ LAYERS: dict[str, Callable[[Tensor, Parameters, Mapping[str, Any]], Tensor]] = {
     "subsampling2d": subsampling2d,
     "batch_norm2d": batch_norm2d,
     "local_response_norm": lambda x, _, options: functional.local_response_norm(x, **options),
+    "table_conv2d": table_conv2d,
+    "code_distance": code_distance,
     "padded_shortcut": padded_shortcut,
     "add": lambda x, _, options: torch.stack(parts(x, options)).sum(0),
     "concat": lambda x, _, options: torch.cat(parts(x, options), 1),

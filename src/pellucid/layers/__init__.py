@@ -17,6 +17,7 @@ from pellucid.layers.activation import (
     Tanh,
 )
 from pellucid.layers.base import Layer, Parameter, Randomness, State
+from pellucid.layers.code import CodeDistance
 from pellucid.layers.conv import Conv2d
 from pellucid.layers.dropout import Dropout
 from pellucid.layers.filters import FixedFilter2d
@@ -24,6 +25,7 @@ from pellucid.layers.join import Add, Concat, PaddedShortcut
 from pellucid.layers.linear import Flatten, Linear
 from pellucid.layers.norm import BatchNorm2d, LocalResponseNorm
 from pellucid.layers.pool import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d, Subsampling2d
+from pellucid.layers.table import TableConv2d
 
 __all__ = [
     "ELU",
@@ -33,6 +35,7 @@ __all__ = [
     "Add",
     "AvgPool2d",
     "BatchNorm2d",
+    "CodeDistance",
     "Concat",
     "Conv2d",
     "Dropout",
@@ -57,6 +60,7 @@ __all__ = [
     "Softplus",
     "State",
     "Subsampling2d",
+    "TableConv2d",
     "Tanh",
     "by_name",
     "filters",
@@ -66,8 +70,8 @@ __all__ = [
 def by_name() -> dict[str, type[Layer]]:
     """The built-in layers by their lower-case names, as the command line uses them."""
     found = (
-        Conv2d, MaxPool2d, AvgPool2d, GlobalAvgPool2d, AdaptiveAvgPool2d, Subsampling2d, Linear, Flatten, BatchNorm2d,
-        LocalResponseNorm, Add, Concat, PaddedShortcut, ReLU, LeakyReLU, ELU, Softplus, SiLU, Hardswish, GELU, Sigmoid,
-        Tanh, ScaledTanh, Softmax, LogSoftmax, Dropout, FixedFilter2d,
+        Conv2d, MaxPool2d, AvgPool2d, GlobalAvgPool2d, AdaptiveAvgPool2d, Subsampling2d, Linear, Flatten,
+        BatchNorm2d, LocalResponseNorm, Add, Concat, PaddedShortcut, ReLU, LeakyReLU, ELU, Softplus, SiLU, Hardswish,
+        GELU, Sigmoid, Tanh, ScaledTanh, Softmax, LogSoftmax, Dropout, FixedFilter2d, TableConv2d, CodeDistance,
     )  # fmt: skip
     return {layer.__name__.lower(): layer for layer in found}

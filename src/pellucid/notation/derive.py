@@ -131,13 +131,25 @@ def _settle(
     if not contributions:
         return None
     gradient = gradient_of(tensor)
-    if len(contributions) == 1:
-        _define(gradient, contributions[0], definitions)
+    if _apart(contributions):
+        _define(gradient, [part for parts in contributions for part in parts], definitions)
     elif all(len(parts) == 1 and _plain(parts[0], tensor) for parts in contributions):
         _define(gradient, [_added(tensor, [parts[0] for parts in contributions])], definitions)
     else:
         _define(gradient, [_added_by_name(tensor, contributions, definitions)], definitions)
     return gradient
+
+
+def _apart(contributions: list[list[Part]]) -> bool:
+    """Whether no two contributions reach the same element, as those of slices do: each is then a part by itself."""
+    boxes = [[[a.bounds for a in part.at] for part in parts] for parts in contributions]
+    return all(
+        any(high < low_ or high_ < low for (low, high), (low_, high_) in zip(mine, theirs, strict=True))
+        for k, first in enumerate(boxes)
+        for second in boxes[:k]
+        for mine in first
+        for theirs in second
+    )
 
 
 def _plain(part: Part, tensor: Tensor) -> bool:

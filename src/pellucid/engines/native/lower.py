@@ -140,8 +140,9 @@ def _under_names_of(head: Equation, candidate: Equation) -> Equation | None:
         return None
     table: dict[Index, Affine] = {}
     for mine, theirs in zip(candidate.at, head.at, strict=True):
-        old, new = mine.single, theirs.single
-        if old is None or (new is not None and old.size != new.size):
+        old = mine.single
+        # The head may write a dimension in blocks, as 32*O+o; a slice of that dimension is another range.
+        if old is None or old.size != theirs.bounds[1] + 1:
             return None
         table[old] = theirs
     return Equation(candidate.tensor, head.at, substitute(candidate.value, table))
