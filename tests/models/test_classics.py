@@ -7,6 +7,7 @@ import pytest
 
 import pellucid as pc
 from pellucid.errors import ShapeError, UsageError
+from pellucid.models.lenet import CONNECTIONS
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -31,6 +32,7 @@ PARAMETERS = {
     ("resnet44", ""): 658_586,
     ("resnet56", ""): 853_018,
     ("resnet110", ""): 1_727_962,
+    ("lenet5-1998", ""): 60_000,
     ("plain20", ""): 269_722,
     ("plain56", ""): 853_018,
 }
@@ -319,6 +321,38 @@ def test_initial_values_of_a_residual_network() -> None:
     assert (model["layer1.0.bn1.weight"] == 1).all() and not model["layer1.0.bn1.bias"].any()
     assert not np.array_equal(model["layer1.0.conv1.weight"], model["layer1.1.conv1.weight"])
     assert deviation(values["layer3.0.conv2.weight"]) == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.02)
+
+
+def test_the_layers_of_lenet5_as_published() -> None:
+    """Section II.B of the paper counts them."""
+    rows = {row.name: (row.output_shape, row.parameters) for row in created("lenet5-1998").summary().rows}
+    assert {n: r for n, r in rows.items() if not n.startswith(("act", "flatten"))} == {
+        "c1": ((6, 28, 28), 156), "s2": ((6, 14, 14), 12), "c3": ((16, 10, 10), 1516), "s4": ((16, 5, 5), 32),
+        "c5": ((120, 1, 1), 48_120), "f6": ((84,), 10_164), "output": ((10,), 0),
+    }  # fmt: skip
+
+
+def test_the_connections_of_lenet5_as_published() -> None:
+    """Table I: six times three neighbours, six times four, three times two pairs, once all."""
+    table = CONNECTIONS
+    assert [len(row) for row in table] == [3] * 6 + [4] * 9 + [6]
+    assert table[4] == (0, 4, 5) and table[9] == (0, 3, 4, 5) and table[12:15] == (
+        (0, 1, 3, 4), (1, 2, 4, 5), (0, 2, 3, 5),
+    )  # fmt: skip
+    assert all(sum(c in row for row in table) == 10 for c in range(6)), "every map is used equally often"
+
+
+def test_lenet5_as_published_learns(generator: np.random.Generator) -> None:
+    """Its codes differ from each other, and a few steps on a few images bring the right one near."""
+    model = pc.models.create("lenet5-1998").init(seed=1)
+    codes = model["output"].codes.value
+    assert codes.shape == (10, 84) and set(codes.ravel()) == {-1.0, 1.0}
+    assert min(np.count_nonzero(codes[a] != codes[b]) for a in range(10) for b in range(a)) >= 5
+    step = pc.compile_training(model, 10, (1, 32, 32), optimizer=pc.optim.SGD(lr=0.01, momentum=0.9))
+    x, labels = generator.normal(size=(10, 1, 32, 32)).astype(np.float32), np.arange(10)
+    losses = [step(x, labels) for _ in range(40)]
+    assert losses[-1] < losses[0] / 4 and (step.output.argmax(1) == labels).all()
+    step.close()
 
 
 def test_initial_values_of_the_published_alexnet() -> None:
