@@ -87,6 +87,54 @@ FAMILIES = (
         },
     ),
     Family(
+        "conv_transpose2d",
+        {
+            "batch": 2,
+            "channels": (4, 4),
+            "size": (4, 3),
+            "kernel_size": 3,
+            "stride": 1,
+            "padding": 0,
+            "output_padding": 0,
+            "groups": 1,
+            "bias": True,
+            "dilation": 1,
+        },
+        {
+            "batch": (1,),
+            "channels": ((1, 3), (4, 8)),
+            "size": ((2, 5),),
+            "kernel_size": (1, (3, 2)),
+            "stride": (2, (3, 1)),
+            "padding": ((1, 2),),
+            "output_padding": (1,),
+            "groups": (2, DEPTHWISE),
+            "bias": (False,),
+            "dilation": ((1, 2),),
+        },
+    ),
+    Family(
+        "upsample",
+        {
+            "batch": 2,
+            "channels": 2,
+            "size": (4, 5),
+            "target": None,
+            "scale_factor": 2,
+            "mode": "nearest",
+            "align_corners": None,
+        },
+        {
+            "batch": (1,),
+            "channels": (1,),
+            "size": ((2, 6),),
+            "target": (7, (3, 8), (8, 10)),
+            "scale_factor": (3, 1.5, (2.5, 0.7)),
+            "mode": ("bilinear",),
+            "align_corners": (True, False),
+        },
+    ),
+    Family(
         "max_pool2d",
         {
             "batch": 2,
@@ -219,6 +267,28 @@ CORNERS: Mapping[str, tuple[Mapping[str, Value], ...]] = {
         {"size": (1, 1), "padding": 1},
         {"size": (1, 1), "kernel_size": 1},
     ),
+    "conv_transpose2d": (
+        # What networks use: twice the size with kernels of 4, 3 and 2.
+        {"kernel_size": 4, "stride": 2, "padding": 1},
+        {"kernel_size": 3, "stride": 2, "padding": 1, "output_padding": 1, "channels": (4, 8), "groups": 2},
+        {"kernel_size": 2, "stride": 2},
+        # Cells that no kernel reaches hold the bias alone; a stride and a dilation with a common factor.
+        {"kernel_size": 2, "stride": 3, "output_padding": 2},
+        {"kernel_size": 3, "stride": 2, "dilation": 2, "output_padding": 1},
+        {"kernel_size": (2, 3), "stride": (2, 3), "padding": (2, 1), "dilation": (3, 2), "output_padding": (1, 2)},
+        {"kernel_size": (3, 2), "stride": (3, 2), "padding": (1, 0), "groups": 2, "bias": False},
+        {"size": (1, 1), "kernel_size": 1, "stride": 2, "output_padding": 1},
+    ),
+    "upsample": tuple(
+        {"mode": "bilinear", **size, "align_corners": align}
+        for size in (
+            {"target": (3, 8)},
+            {"target": (1, 1)},
+            {"scale_factor": 3},
+            {"scale_factor": (2.5, 0.7)},
+        )
+        for align in (True, False)
+    ),
     "max_pool2d": (
         {"kernel_size": 3, "stride": 2, "padding": 1, "ceil_mode": True},
         {"kernel_size": 3, "stride": 2, "padding": 1, "ceil_mode": True, "ties": "all", "size": (6, 6)},
@@ -281,13 +351,18 @@ def resolve(family: Family, varied: Mapping[str, Value]) -> Case:
         shape = (settings["in_features"],)
     else:
         channels, size = settings.pop("channels"), settings.pop("size")
-        if family.kind == "conv2d":
+        if family.kind in ("conv2d", "conv_transpose2d"):
             settings = {"in_channels": channels[0], "out_channels": channels[1], **settings}
         shape = (settings.get("in_channels", channels), *size)
         if settings.get("kernel_size") == IMAGE:
             settings["kernel_size"] = size
         if settings.get("groups") == DEPTHWISE:
             settings["groups"] = channels[0]
+    if "target" in settings:
+        # The size to make has a name of its own here, because "size" is that of the image.
+        settings["size"] = settings.pop("target")
+        if settings["size"] is not None:
+            settings["scale_factor"] = None
     if "kernel" in settings:
         settings["kernel"] = KERNELS[settings["kernel"]]
     name = ":".join([family.kind, *(f"{key}={spelled(value)}" for key, value in varied.items())])
@@ -306,17 +381,25 @@ def makes_sense(case: Case) -> bool:
         return False
     if options.get("padding") == "same":
         return bool(options["stride"] == 1)
+    if case.kind == "upsample":
+        return options["align_corners"] is None or bool(options["mode"] == "bilinear")
     if "kernel_size" not in options:
         return True
     return all(axis_fits(case, axis) for axis in (0, 1))
 
 
 def axis_fits(case: Case, axis: int) -> bool:
-    """The padded image holds one kernel; a pooling window holds at least one cell of the image."""
+    """The padded image holds one kernel; a pooling window holds at least one cell of the image.
+
+    A transposed convolution leaves something after its padding is cut off.
+    """
     options = case.options
     extent, kernel = case.shape[1 + axis], both(options["kernel_size"])[axis]
     padding, dilation = both(options["padding"])[axis], both(options.get("dilation", 1))[axis]
     reach = dilation * (kernel - 1)
+    if case.kind == "conv_transpose2d":
+        stride, extra = both(options["stride"])[axis], both(options["output_padding"])[axis]
+        return extra < stride and (extent - 1) * stride + reach + extra >= 2 * padding
     if reach >= extent + 2 * padding:
         return False
     if case.kind == "conv2d":

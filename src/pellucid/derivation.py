@@ -114,20 +114,25 @@ def _sorted(title: str, outputs: list[Tensor], gradients: list[Tensor]) -> Deriv
 
 def _usual_shape(layer: Layer) -> tuple[int, ...]:
     """An input that the layer takes."""
-    if isinstance(layer, layers.Conv2d):
+    if isinstance(layer, layers.Conv2d | layers.ConvTranspose2d):
         return (layer.in_channels, *IMAGE[1:])
     if isinstance(layer, layers.Linear):
         return (layer.in_features,)
-    pooling = (layers.MaxPool2d, layers.AvgPool2d, layers.GlobalAvgPool2d, layers.Flatten, layers.FixedFilter2d)
-    return IMAGE if isinstance(layer, pooling) else VECTOR
+    others = (
+        layers.MaxPool2d, layers.AvgPool2d, layers.GlobalAvgPool2d, layers.Flatten, layers.FixedFilter2d,
+        layers.Upsample,
+    )  # fmt: skip
+    return IMAGE if isinstance(layer, others) else VECTOR
 
 
 _USUAL_ARGUMENTS: dict[str, dict[str, Any]] = {
     "conv2d": {"in_channels": 3, "out_channels": 4, "kernel_size": 3},
+    "convtranspose2d": {"in_channels": 3, "out_channels": 4, "kernel_size": 3},
     "maxpool2d": {"kernel_size": 2},
     "avgpool2d": {"kernel_size": 2},
     "linear": {"in_features": 10, "out_features": 4},
     "fixedfilter2d": {"kernel": "edge"},
+    "upsample": {"scale_factor": 2},
 }
 
 SOFTMAX_AND_LOSS = "softmax+cross_entropy"
@@ -146,7 +151,7 @@ def derive_by_name(name: str, arguments: Mapping[str, Any] | None = None) -> Der
     """
     given = dict(arguments or {})
     if name in layers.by_name():
-        if name == "conv2d" and "groups" in given:
+        if name in ("conv2d", "convtranspose2d") and "groups" in given:
             # Channels that any number of groups divides.
             given = {"in_channels": 2 * given["groups"], "out_channels": 2 * given["groups"], **given}
         return derive(_construct(layers.by_name()[name], {**_USUAL_ARGUMENTS.get(name, {}), **given}))

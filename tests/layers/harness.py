@@ -15,6 +15,8 @@ AnyArray = npt.NDArray[np.generic]
 
 CONSTRUCTORS = {
     "conv2d": pc.layers.Conv2d,
+    "conv_transpose2d": pc.layers.ConvTranspose2d,
+    "upsample": pc.layers.Upsample,
     "max_pool2d": pc.layers.MaxPool2d,
     "avg_pool2d": pc.layers.AvgPool2d,
     "global_avg_pool2d": pc.layers.GlobalAvgPool2d,

@@ -11,7 +11,9 @@ from tests.oracles.layers import answer, parameter_shapes
 from tests.oracles.pool import windows
 from tests.oracles.result import Array, Result
 
-INTEGER_KINDS = ("conv2d", "max_pool2d", "avg_pool2d", "global_avg_pool2d", "linear", "relu", "flatten")
+INTEGER_KINDS = (
+    "conv2d", "conv_transpose2d", "max_pool2d", "avg_pool2d", "global_avg_pool2d", "linear", "relu", "flatten",
+)  # fmt: skip
 """Layers that give whole numbers for whole numbers, whatever their arguments."""
 
 
@@ -92,6 +94,8 @@ def is_exact(case: Case) -> bool:
         return float(options["negative_slope"] * 4).is_integer()
     if case.kind == "fixed_filter2d":
         return all(float(value * 16).is_integer() for row in options["kernel"] for value in row)
+    if case.kind == "upsample":
+        return bool(options["mode"] == "nearest")
     return case.kind in INTEGER_KINDS
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.oracles import activation, conv, dense, pool
+from tests.oracles import activation, conv, dense, pool, upsample
 from tests.oracles.result import Array, Result
 from tests.oracles.windows import pair
 
@@ -24,6 +24,7 @@ PLAIN: dict[str, Callable[..., Result]] = {
     "avg_pool2d": pool.avg_pool2d,
     "global_avg_pool2d": pool.global_avg_pool2d,
     "flatten": dense.flatten,
+    "upsample": upsample.upsample,
 }
 
 
@@ -33,6 +34,12 @@ def parameter_shapes(kind: str, options: Mapping[str, Any]) -> dict[str, tuple[i
         depth = options["in_channels"] // options["groups"]
         shapes: dict[str, tuple[int, ...]] = {
             "weight": (options["out_channels"], depth, *pair(options["kernel_size"])),
+            "bias": (options["out_channels"],),
+        }
+    elif kind == "conv_transpose2d":
+        depth = options["out_channels"] // options["groups"]
+        shapes = {
+            "weight": (options["in_channels"], depth, *pair(options["kernel_size"])),
             "bias": (options["out_channels"],),
         }
     elif kind == "linear":
@@ -55,6 +62,10 @@ def answer(
         names = ("stride", "padding", "dilation", "groups", "flip")
         movement = {name: options[name] for name in names}
         return conv.conv2d(x, parameters["weight"], parameters.get("bias"), dy, **movement)
+    if kind == "conv_transpose2d":
+        names = ("stride", "padding", "output_padding", "dilation", "groups")
+        movement = {name: options[name] for name in names}
+        return conv.conv_transpose2d(x, parameters["weight"], parameters.get("bias"), dy, **movement)
     if kind == "linear":
         return dense.linear(x, parameters["weight"], parameters.get("bias"), dy)
     if kind == "fixed_filter2d":

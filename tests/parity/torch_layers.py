@@ -25,6 +25,12 @@ def conv2d(x: Tensor, parameters: Parameters, options: Mapping[str, Any]) -> Ten
     return functional.conv2d(x, weight, parameters.get("bias"), **movement)
 
 
+def conv_transpose2d(x: Tensor, parameters: Parameters, options: Mapping[str, Any]) -> Tensor:
+    """The layer's own arguments, in PyTorch's names."""
+    movement = {name: options[name] for name in ("stride", "padding", "output_padding", "groups", "dilation")}
+    return functional.conv_transpose2d(x, parameters["weight"], parameters.get("bias"), **movement)
+
+
 def max_pool2d(x: Tensor, parameters: Parameters, options: Mapping[str, Any]) -> Tensor:
     """PyTorch knows the first maximum only; without ties both rules are the same."""
     y: Tensor = functional.max_pool2d(x, **{name: value for name, value in options.items() if name != "ties"})
@@ -39,6 +45,8 @@ def fixed_filter2d(x: Tensor, parameters: Parameters, options: Mapping[str, Any]
 
 LAYERS: dict[str, Callable[[Tensor, Parameters, Mapping[str, Any]], Tensor]] = {
     "conv2d": conv2d,
+    "conv_transpose2d": conv_transpose2d,
+    "upsample": lambda x, _, options: functional.interpolate(x, **options),
     "max_pool2d": max_pool2d,
     "avg_pool2d": lambda x, _, options: functional.avg_pool2d(x, **options),
     "global_avg_pool2d": lambda x, *_: functional.adaptive_avg_pool2d(x, 1).flatten(1),

@@ -4,15 +4,18 @@ from pellucid.layers import filters
 from pellucid.layers.activation import Activation, LeakyReLU, LogSoftmax, ReLU, ScaledTanh, Sigmoid, Softmax, Tanh
 from pellucid.layers.base import Layer, Parameter, Randomness, State
 from pellucid.layers.conv import Conv2d
+from pellucid.layers.conv_transpose import ConvTranspose2d
 from pellucid.layers.dropout import Dropout
 from pellucid.layers.filters import FixedFilter2d
 from pellucid.layers.linear import Flatten, Linear
 from pellucid.layers.pool import AvgPool2d, GlobalAvgPool2d, MaxPool2d
+from pellucid.layers.upsample import Upsample
 
 __all__ = [
     "Activation",
     "AvgPool2d",
     "Conv2d",
+    "ConvTranspose2d",
     "Dropout",
     "FixedFilter2d",
     "Flatten",
@@ -30,6 +33,7 @@ __all__ = [
     "Softmax",
     "State",
     "Tanh",
+    "Upsample",
     "by_name",
     "filters",
 ]
@@ -39,6 +43,6 @@ def by_name() -> dict[str, type[Layer]]:
     """The built-in layers by their lower-case names, as the command line uses them."""
     found = (
         Conv2d, MaxPool2d, AvgPool2d, GlobalAvgPool2d, Linear, Flatten, ReLU, LeakyReLU, Sigmoid, Tanh, ScaledTanh,
-        Softmax, LogSoftmax, Dropout, FixedFilter2d,
+        Softmax, LogSoftmax, Dropout, FixedFilter2d, ConvTranspose2d, Upsample,
     )  # fmt: skip
     return {layer.__name__.lower(): layer for layer in found}
