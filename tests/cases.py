@@ -49,6 +49,8 @@ class Family:
     kind: str
     base: Mapping[str, Value]
     alternatives: Mapping[str, tuple[Value, ...]]
+    paired: bool = True
+    """Whether every two parameters are also varied together."""
 
 
 IMAGE = "image"
@@ -57,6 +59,10 @@ DEPTHWISE = "depthwise"
 """As many groups as input channels."""
 SIZES = ((6, 6), (5, 5), (5, 8))
 """Image sizes beside the base, which is odd by even: even, odd, and wider than high."""
+
+RECURRENT: Mapping[str, Value] = {"num_layers": 1, "bias": True, "bidirectional": False}
+SEQUENCES = ("embedding", "rnn", "lstm", "gru", "select_step")
+"""Layers whose inputs are sequences."""
 
 FAMILIES = (
     Family(
@@ -183,6 +189,43 @@ FAMILIES = (
         },
     ),
     Family(
+        "global_max_pool2d",
+        {"batch": 2, "channels": 3, "size": (4, 5)},
+        {"batch": (1,), "channels": (1,), "size": ((3, 3), (6, 1))},
+    ),
+    Family(
+        "embedding",
+        {"batch": 2, "length": 5, "num_embeddings": 4, "embedding_dim": 3, "padding_idx": None},
+        {
+            "batch": (1,),
+            "length": (1,),
+            "num_embeddings": (1, 9),
+            "embedding_dim": (16,),
+            "padding_idx": (0, 3),
+        },
+    ),
+    *(
+        Family(
+            kind,
+            {"batch": 2, "length": 3, "input_size": 3, "hidden_size": 2, **RECURRENT},
+            {
+                "batch": (1,),
+                "length": (4,),
+                "hidden_size": (5,),
+                **({"input_size": (1,), "nonlinearity": ("relu",)} if kind == "rnn" else {}),
+                "bias": (False,),
+                "bidirectional": (True,),
+            },
+            paired=False,  # a step is many equations, and compiling them takes time
+        )
+        for kind in ("rnn", "lstm", "gru")
+    ),
+    Family(
+        "select_step",
+        {"batch": 2, "length": 3, "features": 4, "step": -1},
+        {"batch": (1,), "length": (2,), "features": (1,), "step": (0, 1, -2)},
+    ),
+    Family(
         "global_avg_pool2d",
         {"batch": 2, "channels": 3, "size": (4, 5)},
         {"batch": (1,), "channels": (1,), "size": ((1, 1), (3, 3), (1, 6))},
@@ -289,6 +332,10 @@ CORNERS: Mapping[str, tuple[Mapping[str, Value], ...]] = {
         )
         for align in (True, False)
     ),
+    **{
+        kind: ({"num_layers": 2, "bidirectional": True, "length": 2, "hidden_size": 1},)
+        for kind in ("rnn", "lstm", "gru")
+    },
     "max_pool2d": (
         {"kernel_size": 3, "stride": 2, "padding": 1, "ceil_mode": True},
         {"kernel_size": 3, "stride": 2, "padding": 1, "ceil_mode": True, "ties": "all", "size": (6, 6)},
@@ -328,7 +375,7 @@ def variations(family: Family) -> Iterator[Mapping[str, Value]]:
     for name, values in family.alternatives.items():
         for value in values:
             yield {name: value}
-    for first, second in combinations(family.alternatives, 2):
+    for first, second in combinations(family.alternatives, 2) if family.paired else ():
         for a in family.alternatives[first]:
             for b in family.alternatives[second]:
                 yield {first: a, second: b}
@@ -344,7 +391,11 @@ def resolve(family: Family, varied: Mapping[str, Value]) -> Case:
     """The case that a variation stands for, with sizes and groups that depend on others worked out."""
     settings = {**family.base, **varied}
     batch = settings.pop("batch")
-    if "features" in settings:
+    if family.kind in SEQUENCES:
+        shape = (settings.pop("length"),)
+        shape += (settings["input_size"],) if "input_size" in settings else ()
+        shape += (settings.pop("features"),) if "features" in settings else ()
+    elif "features" in settings:
         features = settings.pop("features")
         shape = features if isinstance(features, tuple) else (features,)
     elif "in_features" in settings:
@@ -381,6 +432,8 @@ def makes_sense(case: Case) -> bool:
         return False
     if options.get("padding") == "same":
         return bool(options["stride"] == 1)
+    if case.kind == "embedding":
+        return options["padding_idx"] is None or bool(options["padding_idx"] < options["num_embeddings"] > 1)
     if case.kind == "upsample":
         return options["align_corners"] is None or bool(options["mode"] == "bilinear")
     if "kernel_size" not in options:

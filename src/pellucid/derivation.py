@@ -10,7 +10,8 @@ from typing import Any
 
 from pellucid import layers, losses, optim
 from pellucid.errors import UsageError
-from pellucid.layers.base import Layer, Parameter, Randomness
+from pellucid.layers.base import Layer, Parameter, Randomness, input_tensor
+from pellucid.layers.recurrent import Recurrent
 from pellucid.losses import Loss
 from pellucid.notation import Equation, Tensor
 from pellucid.notation.derive import derive as derive_gradients
@@ -20,6 +21,7 @@ from pellucid.notation.program import order
 
 IMAGE = (3, 8, 8)
 VECTOR = (10,)
+SEQUENCE = (3, 4)
 BATCH = 2
 
 
@@ -68,13 +70,13 @@ def derive(what: Layer | Loss, input_shape: tuple[int, ...] | None = None) -> De
     """
     if isinstance(what, Loss):
         return _derive_loss(what, None)
-    x = Tensor("X", (BATCH, *(input_shape or _usual_shape(what))), role="input", name="x")
+    x = input_tensor(what, (BATCH, *(input_shape or _usual_shape(what))), "x")
     y = what.build((x,), "", Randomness())
     if y is x:
         return Derivation(f"{what!r}: Y = X", (), ())
     incoming = Tensor("dY", y.extents, role="input", name="dY")
     own = [t for t in what.tensors().values() if isinstance(t, Parameter)]
-    gradients = derive_gradients({y: incoming}, [x, *own])
+    gradients = derive_gradients({y: incoming}, [*([x] if x.differentiable else []), *own])
     return _sorted(f"{what!r}, X of shape {x.extents}", [y], list(gradients.values()))
 
 
@@ -116,11 +118,17 @@ def _usual_shape(layer: Layer) -> tuple[int, ...]:
     """An input that the layer takes."""
     if isinstance(layer, layers.Conv2d | layers.ConvTranspose2d):
         return (layer.in_channels, *IMAGE[1:])
+    if isinstance(layer, layers.Embedding):
+        return SEQUENCE[:1]
+    if isinstance(layer, Recurrent):
+        return (SEQUENCE[0], layer.input_size)
+    if isinstance(layer, layers.SelectStep):
+        return SEQUENCE
     if isinstance(layer, layers.Linear):
         return (layer.in_features,)
     others = (
         layers.MaxPool2d, layers.AvgPool2d, layers.GlobalAvgPool2d, layers.Flatten, layers.FixedFilter2d,
-        layers.Upsample,
+        layers.Upsample, layers.GlobalMaxPool2d,
     )  # fmt: skip
     return IMAGE if isinstance(layer, others) else VECTOR
 
@@ -133,6 +141,8 @@ _USUAL_ARGUMENTS: dict[str, dict[str, Any]] = {
     "linear": {"in_features": 10, "out_features": 4},
     "fixedfilter2d": {"kernel": "edge"},
     "upsample": {"scale_factor": 2},
+    "embedding": {"num_embeddings": 10, "embedding_dim": 4},
+    **{name: {"input_size": 4, "hidden_size": 3} for name in ("rnn", "lstm", "gru")},
 }
 
 SOFTMAX_AND_LOSS = "softmax+cross_entropy"

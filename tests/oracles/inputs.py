@@ -13,6 +13,7 @@ from tests.oracles.result import Array, Result
 
 INTEGER_KINDS = (
     "conv2d", "conv_transpose2d", "max_pool2d", "avg_pool2d", "global_avg_pool2d", "linear", "relu", "flatten",
+    "global_max_pool2d", "embedding", "select_step",
 )  # fmt: skip
 """Layers that give whole numbers for whole numbers, whatever their arguments."""
 
@@ -39,6 +40,14 @@ def separated(generator: np.random.Generator, shape: tuple[int, ...]) -> Array:
     return exact.reshape(shape)
 
 
+def tokens(generator: np.random.Generator, case: Case) -> Array:
+    """Whole numbers below the size of the vocabulary."""
+    chosen = generator.integers(case.options["num_embeddings"], size=case.x_shape).astype(np.float64)
+    if case.options["padding_idx"] is not None:
+        chosen.flat[0] = case.options["padding_idx"] ^ 1  # one that is not the padding
+    return chosen
+
+
 def integers(generator: np.random.Generator, shape: tuple[int, ...], zeros: bool) -> Array:
     """Small whole numbers, with many ties, the first one positive; zeros among them if wanted."""
     values = [-3, -2, -1, 0, 1, 2, 3] if zeros else [-2, -1, 1, 2, 3]
@@ -51,7 +60,7 @@ def integers(generator: np.random.Generator, shape: tuple[int, ...], zeros: bool
 def real_inputs(case: Case) -> Inputs:
     """Inputs at which every layer is differentiable."""
     generator = np.random.default_rng(case.seed)
-    x = separated(generator, case.x_shape)
+    x = tokens(generator, case) if case.kind == "embedding" else separated(generator, case.x_shape)
     parameters = {
         name: separated(generator, shape) for name, shape in parameter_shapes(case.kind, case.options).items()
     }
@@ -65,6 +74,7 @@ def integer_inputs(case: Case) -> Inputs:
     generator = np.random.default_rng(case.seed)
     scale = common_count(case)
     x = scale * integers(generator, case.x_shape, zeros=True)
+    x = tokens(generator, case) if case.kind == "embedding" else x
     parameters = {
         name: integers(generator, shape, zeros=False)
         for name, shape in parameter_shapes(case.kind, case.options).items()

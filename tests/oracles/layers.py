@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.oracles import activation, conv, dense, pool, upsample
+from tests.oracles import activation, conv, dense, pool, recurrent, sequence, upsample
 from tests.oracles.result import Array, Result
 from tests.oracles.windows import pair
 
@@ -25,6 +25,8 @@ PLAIN: dict[str, Callable[..., Result]] = {
     "global_avg_pool2d": pool.global_avg_pool2d,
     "flatten": dense.flatten,
     "upsample": upsample.upsample,
+    "global_max_pool2d": pool.global_max_pool2d,
+    "select_step": sequence.select_step,
 }
 
 
@@ -42,6 +44,10 @@ def parameter_shapes(kind: str, options: Mapping[str, Any]) -> dict[str, tuple[i
             "weight": (options["in_channels"], depth, *pair(options["kernel_size"])),
             "bias": (options["out_channels"],),
         }
+    elif kind == "embedding":
+        return {"weight": (options["num_embeddings"], options["embedding_dim"])}
+    elif kind in recurrent.GATES:
+        return recurrent.parameter_shapes(recurrent.GATES[kind], options)
     elif kind == "linear":
         shapes = {
             "weight": (options["out_features"], options["in_features"]),
@@ -66,6 +72,10 @@ def answer(
         names = ("stride", "padding", "output_padding", "dilation", "groups")
         movement = {name: options[name] for name in names}
         return conv.conv_transpose2d(x, parameters["weight"], parameters.get("bias"), dy, **movement)
+    if kind == "embedding":
+        return sequence.embedding(x, parameters["weight"], options["padding_idx"], dy)
+    if kind in recurrent.GATES:
+        return recurrent.recurrent(kind, options, x, parameters, dy)
     if kind == "linear":
         return dense.linear(x, parameters["weight"], parameters.get("bias"), dy)
     if kind == "fixed_filter2d":

@@ -122,3 +122,17 @@ def global_avg_pool2d(x: Array, dy: Array | None = None) -> Result:
             means.append(sum(flat(x[n, c])) / (height * width))
             dxs += [float(dy[n, c]) / (height * width)] * (height * width)
     return Result(shaped(means, (batch, channels)), shaped(dxs, x.shape))
+
+
+def global_max_pool2d(x: Array, dy: Array | None = None) -> Result:
+    """The largest cell of each map; its gradient goes to the first of equal ones."""
+    y = np.zeros(x.shape[:2])
+    given = np.ones(y.shape) if dy is None else dy
+    dx = np.zeros(x.shape)
+    for n, maps in enumerate(x):
+        for c, cells in enumerate(maps):
+            values = flat(cells)
+            best = max(values)
+            y[n, c] = best
+            dx[n, c, values.index(best) // x.shape[3], values.index(best) % x.shape[3]] = given[n, c]
+    return Result(y, dx)

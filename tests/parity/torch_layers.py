@@ -31,6 +31,28 @@ def conv_transpose2d(x: Tensor, parameters: Parameters, options: Mapping[str, An
     return functional.conv_transpose2d(x, parameters["weight"], parameters.get("bias"), **movement)
 
 
+def embedding(x: Tensor, parameters: Parameters, options: Mapping[str, Any]) -> Tensor:
+    """PyTorch leaves the padding token's vector as it is: here it is 0."""
+    weight, padding = parameters["weight"], options["padding_idx"]
+    if padding is not None:
+        keep = torch.ones(len(weight), 1, dtype=weight.dtype)
+        keep[padding] = 0
+        weight = weight * keep
+    y: Tensor = functional.embedding(x.detach().long(), weight, padding)
+    return y
+
+
+def recurrent(kind: type[torch.nn.RNNBase]) -> Callable[[Tensor, Parameters, Mapping[str, Any]], Tensor]:
+    """One of PyTorch's recurrent modules, with these parameters."""
+
+    def run(x: Tensor, parameters: Parameters, options: Mapping[str, Any]) -> Tensor:
+        module = kind(**options, batch_first=True).to(x.dtype)
+        y: Tensor = torch.func.functional_call(module, dict(parameters), (x,))[0]
+        return y
+
+    return run
+
+
 def max_pool2d(x: Tensor, parameters: Parameters, options: Mapping[str, Any]) -> Tensor:
     """PyTorch knows the first maximum only; without ties both rules are the same."""
     y: Tensor = functional.max_pool2d(x, **{name: value for name, value in options.items() if name != "ties"})
@@ -47,6 +69,12 @@ LAYERS: dict[str, Callable[[Tensor, Parameters, Mapping[str, Any]], Tensor]] = {
     "conv2d": conv2d,
     "conv_transpose2d": conv_transpose2d,
     "upsample": lambda x, _, options: functional.interpolate(x, **options),
+    "global_max_pool2d": lambda x, *_: functional.adaptive_max_pool2d(x, 1).flatten(1),
+    "embedding": embedding,
+    "rnn": recurrent(torch.nn.RNN),
+    "lstm": recurrent(torch.nn.LSTM),
+    "gru": recurrent(torch.nn.GRU),
+    "select_step": lambda x, _, options: x[:, options["step"]],
     "max_pool2d": max_pool2d,
     "avg_pool2d": lambda x, _, options: functional.avg_pool2d(x, **options),
     "global_avg_pool2d": lambda x, *_: functional.adaptive_avg_pool2d(x, 1).flatten(1),
@@ -82,4 +110,4 @@ def answer_of_torch(case: Case, given: Inputs, dtype: torch.dtype) -> Result:
     y = LAYERS[case.kind](x, parameters, case.options)
     torch.autograd.backward(y, torch.tensor(given.dy, dtype=dtype).reshape(y.shape))
     gradients = {name: as_array(tensor.grad) for name, tensor in parameters.items()}
-    return Result(as_array(y), as_array(x.grad), gradients)
+    return Result(as_array(y), np.zeros(0) if case.kind == "embedding" else as_array(x.grad), gradients)

@@ -13,7 +13,7 @@ from pellucid import engines
 from pellucid.errors import UsageError
 from pellucid.execution import batch, floats, name_parameters, parameter_arrays, target_array
 from pellucid.explain import locate
-from pellucid.layers.base import Layer, Randomness, name_tensors
+from pellucid.layers.base import Layer, Randomness, input_tensor, name_tensors
 from pellucid.losses import Loss
 from pellucid.models.graph import Graph
 from pellucid.notation import Program, Tensor
@@ -61,7 +61,7 @@ class _Forward:
 def evaluate(question: Question, name: str) -> tuple[Tensor, Values]:
     """Run what the named tensor depends on; UsageError, with the nearest name, if there is no such tensor."""
     name_parameters(question.model)
-    images = batch(question.images, floats("float64"))
+    images = batch(question.images, floats("float64"), question.model.vocabulary)
     forward = _write(question, images)
     tensor = _find(question, forward, name)
     program = Program.of([tensor])
@@ -80,7 +80,7 @@ def evaluate(question: Question, name: str) -> tuple[Tensor, Values]:
 
 
 def _write(question: Question, images: Array) -> _Forward:
-    image = Tensor("X", images.shape, role="input", name="input")
+    image = input_tensor(question.model, images.shape)
     output = question.model.build((image,), "", Randomness() if question.training else None)
     if question.target is None:
         return _Forward(image, output, None, None)

@@ -67,6 +67,11 @@ class Layer:
         """The layer's equations while training; the same unless a layer says otherwise."""
         return self.forward(x)
 
+    @property
+    def vocabulary(self) -> int | None:
+        """How many different whole numbers the input may hold, from 0 on; None where it holds real numbers."""
+        return None
+
     def build(self, inputs: tuple[Tensor, ...], path: str, random: Randomness | None) -> Tensor:
         """Write the equations for these inputs, and name what they define after the layer's path in its model."""
         kind = type(self).__name__
@@ -191,6 +196,11 @@ def finite(layer: Layer, name: str, value: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not math.isfinite(value):
         raise UsageError(f"{type(layer).__name__}: {name} must be a finite number; got {value!r}")
     return float(value)
+
+
+def input_tensor(layer: Layer, shape: tuple[int, ...], name: str = "input") -> Tensor:
+    """The input of a layer or model by itself: real numbers, or whole ones if that is what it reads."""
+    return Tensor("X", shape, role="input", kind="float" if layer.vocabulary is None else "int", name=name)
 
 
 def axes(x: Tensor) -> tuple[Index, ...]:

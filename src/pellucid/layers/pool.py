@@ -144,6 +144,29 @@ class AvgPool2d(_Pool):
         return conditions + ([bracket(cell, "<", last)] if high >= last else [])
 
 
+class GlobalMaxPool2d(Layer):
+    """The largest value of each feature map; of a map that is one column, the maximum over time.
+
+        Y[n,c] = max(i,j) X[n,c,i,j]
+
+    The gradient goes to the first cell that attains the maximum, in reading order.
+
+    Shapes: X (N, C, H, W); Y (N, C).
+
+    Source: Collobert et al., "Natural language processing (almost) from scratch", JMLR 2011.
+
+    >>> GlobalMaxPool2d().forward(Tensor("X", (1, 100, 48, 1), role="input")).shape
+    (1, 100)
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        images(x)
+        n, c, i, j = indices("n c i j")
+        y = Tensor("Y")
+        y[n, c] = max_over([i, j], x[n, c, i, j])
+        return y
+
+
 class GlobalAvgPool2d(Layer):
     """The mean of each feature map.
 

@@ -93,6 +93,12 @@ class Graph(Layer):
                     found[f"{path}.{name}"] = tensor
         return found
 
+    @property
+    def vocabulary(self) -> int | None:
+        """The smallest one of the layers that read the input."""
+        found = [node.layer.vocabulary for node in self.nodes.values() if "input" in node.inputs]
+        return min((size for size in found if size is not None), default=None)
+
     def build(self, inputs: tuple[Tensor, ...], path: str, random: Randomness | None) -> Tensor:
         if len(inputs) != 1:
             raise UsageError(f"a graph takes one input, not {len(inputs)}")

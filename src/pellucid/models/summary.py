@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pellucid.layers.base import Layer, Parameter
+from pellucid.layers.base import Layer, Parameter, input_tensor
 from pellucid.models.graph import Graph
 from pellucid.notation import Equation, Program, Tensor
 from pellucid.notation.counting import floating_point_operations, multiply_adds
@@ -86,7 +86,7 @@ def summarize(model: Graph, input_shape: tuple[int, ...]) -> Summary:
     >>> summarize(Sequential([Conv2d(1, 6, 5)]), (1, 28, 28)).parameters
     156
     """
-    x = Tensor("X", (1, *input_shape), role="input", name="input")
+    x = input_tensor(model, (1, *input_shape))
     program = Program.of([model.forward(x)])
     tensors = {t.name: t for t in program.tensors}
     rows, counted = [], set[Tensor]()
