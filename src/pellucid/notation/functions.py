@@ -33,7 +33,7 @@ def _minimum(args: tuple[Expression, ...], value: Expression) -> tuple[Expressio
 FUNCTIONS: dict[str, Function] = {
     "exp": Function(1, lambda a, y: (y,), r"\exp"),
     "log": Function(1, lambda a, y: (Const(1) / a[0],), r"\log"),
-    "sqrt": Function(1, lambda a, y: (Const(0.5) / y,), r"\sqrt"),
+    "sqrt": Function(1, lambda a, y: (Const(1) / (Const(2) * y),), r"\sqrt"),
     "tanh": Function(1, lambda a, y: (Const(1) - y * y,), r"\tanh"),
     "sigmoid": Function(1, lambda a, y: (y * (Const(1) - y),), r"\sigma"),
     "expm1": Function(1, lambda a, y: (y + Const(1),), r"\operatorname{expm1}"),
