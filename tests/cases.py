@@ -231,6 +231,68 @@ FAMILIES = (
         {"batch": (1,), "channels": (1,), "size": ((1, 1), (3, 3), (1, 6))},
     ),
     Family(
+        "adaptive_avg_pool2d",
+        {"batch": 2, "channels": 2, "size": (7, 6), "output_size": 3},
+        {
+            "batch": (1,),
+            "channels": (1,),
+            "size": ((6, 6), (5, 8), (1, 1)),
+            "output_size": (1, 2, (3, 2), (5, 4), (7, None), (8, 9)),
+        },
+    ),
+    Family(
+        "subsampling2d",
+        {"batch": 2, "channels": 3, "size": (6, 4), "kernel_size": 2},
+        {"batch": (1,), "channels": (1,), "size": ((7, 6), (5, 5)), "kernel_size": (3, (1, 2))},
+    ),
+    Family(
+        "batch_norm2d",
+        {
+            "batch": 3,
+            "channels": 4,
+            "size": (3, 5),
+            "eps": 1e-5,
+            "momentum": 0.1,
+            "affine": True,
+            "track_running_stats": True,
+            "training": True,
+        },
+        {
+            "batch": (1, 2),
+            "channels": (1, 17),
+            "size": ((1, 4), (4, 4)),
+            "eps": (1e-3,),
+            "affine": (False,),
+            "track_running_stats": (False,),
+            "training": (False,),
+        },
+    ),
+    Family(
+        "local_response_norm",
+        {"batch": 2, "channels": 6, "size": (3, 2), "norm_size": 5, "alpha": 0.5, "beta": 0.75, "k": 1.0},
+        {
+            "batch": (1,),
+            "channels": (1, 3, 17),
+            "size": ((1, 1),),
+            "norm_size": (1, 2, 3, 4),
+            "alpha": (1e-2,),
+            "beta": (0.5, 1.0, 2.0),
+            "k": (2.0,),
+        },
+    ),
+    *(
+        Family(
+            kind,
+            {"batch": 2, "parts": (2, 3, 1) if kind == "concat" else (2, 2, 2), "size": (3, 4)},
+            {
+                "batch": (1,),
+                "parts": ((4, 1), (3,), (16, 8, 5)) if kind == "concat" else ((1, 1), (3,), (17, 17)),
+                "size": ((1, 1), (4, 5)),
+            },
+        )
+        for kind in ("add", "concat")
+    ),
+    Family(
         "linear",
         {"batch": 3, "in_features": 5, "out_features": 4, "bias": True},
         {"batch": (1,), "in_features": (1, 16), "out_features": (1, 10), "bias": (False,)},
@@ -253,6 +315,25 @@ FAMILIES = (
         "scaled_tanh",
         {"batch": 2, "features": 7, "amplitude": 1.7159, "slope": 2 / 3},
         {"batch": (1,), "features": ((3, 4, 5),), "amplitude": (1.0, 0.5), "slope": (1.0, 2.0)},
+    ),
+    *(
+        Family(kind, {"batch": 2, "features": 7}, {"batch": (1,), "features": (1, (3, 4, 5), (1, 2, 3))})
+        for kind in ("silu", "hardswish")
+    ),
+    Family(
+        "gelu",
+        {"batch": 2, "features": 7, "approximate": "none"},
+        {"batch": (1,), "features": (1, (3, 4, 5)), "approximate": ("tanh",)},
+    ),
+    Family(
+        "elu",
+        {"batch": 2, "features": 7, "alpha": 1.0},
+        {"batch": (1,), "features": (1, (3, 4, 5)), "alpha": (0.5, 1.5)},
+    ),
+    Family(
+        "softplus",
+        {"batch": 2, "features": 7, "beta": 1.0, "threshold": 20.0},
+        {"batch": (1,), "features": (1, (3, 4, 5)), "beta": (0.5, 3.0), "threshold": (2.0,)},
     ),
     Family(
         "flatten",
@@ -332,10 +413,7 @@ CORNERS: Mapping[str, tuple[Mapping[str, Value], ...]] = {
         )
         for align in (True, False)
     ),
-    **{
-        kind: ({"num_layers": 2, "bidirectional": True, "length": 2, "hidden_size": 1},)
-        for kind in ("rnn", "lstm", "gru")
-    },
+    **{kind: ({"num_layers": 2, "bidirectional": True, "length": 2},) for kind in ("rnn", "lstm", "gru")},
     "max_pool2d": (
         {"kernel_size": 3, "stride": 2, "padding": 1, "ceil_mode": True},
         {"kernel_size": 3, "stride": 2, "padding": 1, "ceil_mode": True, "ties": "all", "size": (6, 6)},
@@ -400,8 +478,14 @@ def resolve(family: Family, varied: Mapping[str, Value]) -> Case:
         shape = features if isinstance(features, tuple) else (features,)
     elif "in_features" in settings:
         shape = (settings["in_features"],)
+    elif "parts" in settings:
+        shape = (sum(settings["parts"]), *settings.pop("size"))
     else:
         channels, size = settings.pop("channels"), settings.pop("size")
+        if family.kind in ("batch_norm2d", "subsampling2d"):
+            settings = {"num_features": channels, **settings}
+        if "norm_size" in settings:
+            settings["size"] = settings.pop("norm_size")
         if family.kind in ("conv2d", "conv_transpose2d"):
             settings = {"in_channels": channels[0], "out_channels": channels[1], **settings}
         shape = (settings.get("in_channels", channels), *size)
@@ -432,11 +516,14 @@ def makes_sense(case: Case) -> bool:
         return False
     if options.get("padding") == "same":
         return bool(options["stride"] == 1)
+    if case.kind == "batch_norm2d":
+        # One value per channel has no variance.
+        return case.batch * case.shape[1] * case.shape[2] > 1
     if case.kind == "embedding":
         return options["padding_idx"] is None or bool(options["padding_idx"] < options["num_embeddings"] > 1)
     if case.kind == "upsample":
         return options["align_corners"] is None or bool(options["mode"] == "bilinear")
-    if "kernel_size" not in options:
+    if "kernel_size" not in options or case.kind == "subsampling2d":
         return True
     return all(axis_fits(case, axis) for axis in (0, 1))
 

@@ -70,14 +70,16 @@ def derive(what: Layer | Loss, input_shape: tuple[int, ...] | None = None) -> De
     """
     if isinstance(what, Loss):
         return _derive_loss(what, None)
-    x = input_tensor(what, (BATCH, *(input_shape or _usual_shape(what))), "x")
-    y = what.build((x,), "", Randomness())
-    if y is x:
+    shape = (BATCH, *(input_shape or _usual_shape(what)))
+    symbols = ("A", "B") if isinstance(what, layers.Add | layers.Concat) else ("X",)
+    inputs = tuple(input_tensor(what, shape, symbol.lower(), symbol) for symbol in symbols)
+    y = what.build(inputs, "", Randomness())
+    if y in inputs:
         return Derivation(f"{what!r}: Y = X", (), ())
     incoming = Tensor("dY", y.extents, role="input", name="dY")
     own = [t for t in what.tensors().values() if isinstance(t, Parameter)]
-    gradients = derive_gradients({y: incoming}, [*([x] if x.differentiable else []), *own])
-    return _sorted(f"{what!r}, X of shape {x.extents}", [y], list(gradients.values()))
+    gradients = derive_gradients({y: incoming}, [*(x for x in inputs if x.differentiable), *own])
+    return _sorted(f"{what!r}, {' and '.join(symbols)} of shape {shape}", [y], list(gradients.values()))
 
 
 def _derive_loss(loss: Loss, before: Layer | None) -> Derivation:
@@ -126,11 +128,14 @@ def _usual_shape(layer: Layer) -> tuple[int, ...]:
         return SEQUENCE
     if isinstance(layer, layers.Linear):
         return (layer.in_features,)
-    others = (
-        layers.MaxPool2d, layers.AvgPool2d, layers.GlobalAvgPool2d, layers.Flatten, layers.FixedFilter2d,
-        layers.Upsample, layers.GlobalMaxPool2d,
+    if isinstance(layer, layers.BatchNorm2d | layers.Subsampling2d):
+        return (layer.num_features, *IMAGE[1:])
+    of_images = (
+        layers.MaxPool2d, layers.AvgPool2d, layers.GlobalAvgPool2d, layers.AdaptiveAvgPool2d, layers.Flatten,
+        layers.FixedFilter2d, layers.LocalResponseNorm, layers.Add, layers.Concat, layers.GlobalMaxPool2d,
+        layers.Upsample,
     )  # fmt: skip
-    return IMAGE if isinstance(layer, others) else VECTOR
+    return IMAGE if isinstance(layer, of_images) else VECTOR
 
 
 _USUAL_ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -138,6 +143,10 @@ _USUAL_ARGUMENTS: dict[str, dict[str, Any]] = {
     "convtranspose2d": {"in_channels": 3, "out_channels": 4, "kernel_size": 3},
     "maxpool2d": {"kernel_size": 2},
     "avgpool2d": {"kernel_size": 2},
+    "adaptiveavgpool2d": {"output_size": 2},
+    "subsampling2d": {"num_features": 3, "kernel_size": 2},
+    "batchnorm2d": {"num_features": 3},
+    "localresponsenorm": {"size": 5},
     "linear": {"in_features": 10, "out_features": 4},
     "fixedfilter2d": {"kernel": "edge"},
     "upsample": {"scale_factor": 2},

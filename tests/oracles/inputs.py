@@ -1,6 +1,6 @@
 """Inputs, parameters and output gradients for a case of the table: always the same ones for the same case."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from math import lcm, prod
 
@@ -13,9 +13,13 @@ from tests.oracles.result import Array, Result
 
 INTEGER_KINDS = (
     "conv2d", "conv_transpose2d", "max_pool2d", "avg_pool2d", "global_avg_pool2d", "linear", "relu", "flatten",
-    "global_max_pool2d", "embedding", "select_step",
+    "global_max_pool2d", "embedding", "select_step", "add", "concat",
 )  # fmt: skip
 """Layers that give whole numbers for whole numbers, whatever their arguments."""
+
+
+STRETCH = {"hardswish": 5.0, "softplus": 5.0}
+"""By how much numbers between -1 and 1 are stretched for layers that bend further out."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,8 @@ class Inputs:
     x: Array
     parameters: dict[str, Array]
     dy: Array
+    states: dict[str, Array] = field(default_factory=dict)
+    training: bool = True
 
 
 def separated(generator: np.random.Generator, shape: tuple[int, ...]) -> Array:
@@ -60,12 +66,22 @@ def integers(generator: np.random.Generator, shape: tuple[int, ...], zeros: bool
 def real_inputs(case: Case) -> Inputs:
     """Inputs at which every layer is differentiable."""
     generator = np.random.default_rng(case.seed)
-    x = tokens(generator, case) if case.kind == "embedding" else separated(generator, case.x_shape)
+    x = STRETCH.get(case.kind, 1.0) * separated(generator, case.x_shape)
+    x = tokens(generator, case) if case.kind == "embedding" else x
     parameters = {
         name: separated(generator, shape) for name, shape in parameter_shapes(case.kind, case.options).items()
     }
-    y_shape = answer(case.kind, case.options, x, parameters).y.shape
-    return Inputs(x, parameters, separated(generator, y_shape))
+    states = running_statistics(generator, case)
+    y_shape = answer(case.kind, case.options, x, {**parameters, **states}).y.shape
+    return Inputs(x, parameters, separated(generator, y_shape), states, case.options.get("training", True))
+
+
+def running_statistics(generator: np.random.Generator, case: Case) -> dict[str, Array]:
+    """A mean and a positive variance for each channel of a batch normalisation that keeps them."""
+    if not case.options.get("track_running_stats"):
+        return {}
+    shape = case.shape[:1]
+    return {"running_mean": separated(generator, shape), "running_var": np.abs(separated(generator, shape))}
 
 
 @cache
@@ -87,7 +103,7 @@ def integer_inputs(case: Case) -> Inputs:
 def real_answer(case: Case) -> Result:
     """What plain loops give for `real_inputs`."""
     given = real_inputs(case)
-    return answer(case.kind, case.options, given.x, given.parameters, given.dy)
+    return answer(case.kind, case.options, given.x, {**given.parameters, **given.states}, given.dy)
 
 
 @cache

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.oracles import activation, conv, dense, pool, recurrent, sequence, upsample
+from tests.oracles import activation, conv, dense, join, norm, pool, recurrent, sequence, upsample
 from tests.oracles.result import Array, Result
 from tests.oracles.windows import pair
 
@@ -15,6 +15,11 @@ ACTIVATIONS: dict[str, Callable[..., Result]] = {
     "sigmoid": activation.sigmoid,
     "tanh": activation.tanh,
     "scaled_tanh": activation.scaled_tanh,
+    "elu": activation.elu,
+    "softplus": activation.softplus,
+    "silu": activation.silu,
+    "hardswish": activation.hardswish,
+    "gelu": activation.gelu,
     "softmax": activation.softmax,
     "log_softmax": activation.log_softmax,
 }
@@ -23,6 +28,10 @@ PLAIN: dict[str, Callable[..., Result]] = {
     "max_pool2d": pool.max_pool2d,
     "avg_pool2d": pool.avg_pool2d,
     "global_avg_pool2d": pool.global_avg_pool2d,
+    "adaptive_avg_pool2d": pool.adaptive_avg_pool2d,
+    "local_response_norm": norm.local_response_norm,
+    "add": join.add,
+    "concat": join.concat,
     "flatten": dense.flatten,
     "upsample": upsample.upsample,
     "global_max_pool2d": pool.global_max_pool2d,
@@ -53,6 +62,8 @@ def parameter_shapes(kind: str, options: Mapping[str, Any]) -> dict[str, tuple[i
             "weight": (options["out_features"], options["in_features"]),
             "bias": (options["out_features"],),
         }
+    elif kind == "subsampling2d" or (kind == "batch_norm2d" and options["affine"]):
+        return {"weight": (options["num_features"],), "bias": (options["num_features"],)}
     else:
         return {}
     if not options["bias"]:
@@ -78,6 +89,18 @@ def answer(
         return recurrent.recurrent(kind, options, x, parameters, dy)
     if kind == "linear":
         return dense.linear(x, parameters["weight"], parameters.get("bias"), dy)
+    if kind == "subsampling2d":
+        return pool.subsampling2d(x, parameters["weight"], parameters["bias"], dy, kernel_size=options["kernel_size"])
+    if kind == "batch_norm2d":
+        own = options["training"] or not options["track_running_stats"]
+        return norm.batch_norm2d(
+            x,
+            dy,
+            weight=parameters.get("weight"),
+            bias=parameters.get("bias"),
+            running=None if own else (parameters["running_mean"], parameters["running_var"]),
+            eps=options["eps"],
+        )
     if kind == "fixed_filter2d":
         kernel = np.array(options["kernel"], dtype=np.float64)
         return conv.fixed_filter2d(x, kernel, dy, stride=options["stride"], padding=options["padding"])

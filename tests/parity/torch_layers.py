@@ -65,6 +65,25 @@ def fixed_filter2d(x: Tensor, parameters: Parameters, options: Mapping[str, Any]
     return functional.conv2d(x, kernel, stride=options["stride"], padding=options["padding"], groups=x.shape[1])
 
 
+def subsampling2d(x: Tensor, parameters: Parameters, options: Mapping[str, Any]) -> Tensor:
+    """Average pooling, and a scale and shift for each map."""
+    mean = functional.avg_pool2d(x, options["kernel_size"])
+    return mean * parameters["weight"][:, None, None] + parameters["bias"][:, None, None]
+
+
+def batch_norm2d(x: Tensor, parameters: Parameters, options: Mapping[str, Any]) -> Tensor:
+    """With the batch's statistics while training, and where none are kept."""
+    own = options["training"] or not options["track_running_stats"]
+    statistics = (None, None) if own else (parameters["running_mean"], parameters["running_var"])
+    affine = (parameters.get("weight"), parameters.get("bias"))
+    return functional.batch_norm(x, *statistics, *affine, own, options["momentum"], options["eps"])
+
+
+def parts(x: Tensor, options: Mapping[str, Any]) -> list[Tensor]:
+    """The parts of the channels, the last one first."""
+    return list(reversed(torch.split(x, list(options["parts"]), 1)))
+
+
 LAYERS: dict[str, Callable[[Tensor, Parameters, Mapping[str, Any]], Tensor]] = {
     "conv2d": conv2d,
     "conv_transpose2d": conv_transpose2d,
@@ -78,12 +97,23 @@ LAYERS: dict[str, Callable[[Tensor, Parameters, Mapping[str, Any]], Tensor]] = {
     "max_pool2d": max_pool2d,
     "avg_pool2d": lambda x, _, options: functional.avg_pool2d(x, **options),
     "global_avg_pool2d": lambda x, *_: functional.adaptive_avg_pool2d(x, 1).flatten(1),
+    "adaptive_avg_pool2d": lambda x, _, options: functional.adaptive_avg_pool2d(x, **options),
+    "subsampling2d": subsampling2d,
+    "batch_norm2d": batch_norm2d,
+    "local_response_norm": lambda x, _, options: functional.local_response_norm(x, **options),
+    "add": lambda x, _, options: torch.stack(parts(x, options)).sum(0),
+    "concat": lambda x, _, options: torch.cat(parts(x, options), 1),
     "linear": lambda x, parameters, _: functional.linear(x, parameters["weight"], parameters.get("bias")),
     "relu": lambda x, *_: functional.relu(x),
     "leaky_relu": lambda x, _, options: functional.leaky_relu(x, **options),
     "sigmoid": lambda x, *_: torch.sigmoid(x),
     "tanh": lambda x, *_: torch.tanh(x),
     "scaled_tanh": lambda x, _, options: options["amplitude"] * torch.tanh(options["slope"] * x),
+    "elu": lambda x, _, options: functional.elu(x, **options),
+    "softplus": lambda x, _, options: functional.softplus(x, **options),
+    "silu": lambda x, *_: functional.silu(x),
+    "hardswish": lambda x, *_: functional.hardswish(x),
+    "gelu": lambda x, _, options: functional.gelu(x, **options),
     "softmax": lambda x, *_: functional.softmax(x, dim=1),
     "log_softmax": lambda x, *_: functional.log_softmax(x, dim=1),
     "flatten": lambda x, *_: torch.flatten(x, 1),
@@ -107,7 +137,8 @@ def answer_of_torch(case: Case, given: Inputs, dtype: torch.dtype) -> Result:
     """Output and all gradients by PyTorch's own differentiation."""
     x = as_tensor(given.x, dtype)
     parameters = {name: as_tensor(value, dtype) for name, value in given.parameters.items()}
-    y = LAYERS[case.kind](x, parameters, case.options)
+    states = {name: torch.tensor(value, dtype=dtype) for name, value in given.states.items()}
+    y = LAYERS[case.kind](x, {**parameters, **states}, case.options)
     torch.autograd.backward(y, torch.tensor(given.dy, dtype=dtype).reshape(y.shape))
     gradients = {name: as_array(tensor.grad) for name, tensor in parameters.items()}
     return Result(as_array(y), np.zeros(0) if case.kind == "embedding" else as_array(x.grad), gradients)

@@ -54,8 +54,22 @@ def collect(coefficient: Number, powers: Iterable[tuple[Expression, int]]) -> Mo
     total: dict[Expression, int] = {}
     for base, exponent in powers:
         total[base] = total.get(base, 0) + exponent
+    broken = [b for b, e in total.items() if e and isinstance(b, Pow) and isinstance(b.exponent, Const)]
+    if len(broken) > 1:
+        _join_powers(total, broken)
     kept = ((b, min(e, 1) if isinstance(b, Bracket) else e) for b, e in total.items() if e)
     return Monomial(coefficient, tuple(kept))
+
+
+def _join_powers(total: dict[Expression, int], broken: list[Expression]) -> None:
+    """S^a / S^b becomes a whole power of S where a - b is whole."""
+    for base in dict.fromkeys(b.base for b in broken if isinstance(b, Pow)):
+        same = [b for b in broken if isinstance(b, Pow) and b.base == base]
+        exponent = sum(b.exponent.value * total[b] for b in same if isinstance(b.exponent, Const))
+        if len(same) > 1 and exponent == int(exponent):
+            for power in same:
+                del total[power]
+            total[base] = total.get(base, 0) + int(exponent)
 
 
 @dataclass
