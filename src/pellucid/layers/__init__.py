@@ -23,7 +23,7 @@ from pellucid.layers.dropout import Dropout
 from pellucid.layers.embedding import Embedding
 from pellucid.layers.filters import FixedFilter2d
 from pellucid.layers.join import Add, Concat
-from pellucid.layers.linear import Flatten, Linear
+from pellucid.layers.linear import AddChannel, Flatten, Linear
 from pellucid.layers.norm import BatchNorm2d, LocalResponseNorm
 from pellucid.layers.pool import (
     AdaptiveAvgPool2d,
@@ -45,6 +45,7 @@ __all__ = [
     "Activation",
     "AdaptiveAvgPool2d",
     "Add",
+    "AddChannel",
     "AvgPool2d",
     "BatchNorm2d",
     "Concat",
@@ -84,9 +85,9 @@ __all__ = [
 def by_name() -> dict[str, type[Layer]]:
     """The built-in layers by their lower-case names, as the command line uses them."""
     found = (
-        Conv2d, ConvTranspose2d, MaxPool2d, AvgPool2d, GlobalMaxPool2d, GlobalAvgPool2d, AdaptiveAvgPool2d,
+        Conv2d, MaxPool2d, AvgPool2d, GlobalMaxPool2d, GlobalAvgPool2d, AdaptiveAvgPool2d,
         Subsampling2d, Upsample, Linear, Flatten, Embedding, RNN, LSTM, GRU, SelectStep, BatchNorm2d,
         LocalResponseNorm, Add, Concat, ReLU, LeakyReLU, ELU, Softplus, SiLU, Hardswish, GELU, Sigmoid, Tanh,
-        ScaledTanh, Softmax, LogSoftmax, Dropout, FixedFilter2d,
+        ScaledTanh, Softmax, LogSoftmax, Dropout, FixedFilter2d, ConvTranspose2d, AddChannel,
     )  # fmt: skip
     return {layer.__name__.lower(): layer for layer in found}

@@ -24,9 +24,10 @@ class Entry:
 
 
 def _entries() -> dict[str, Entry]:
-    from pellucid.models import lenet, notes
+    from pellucid.models import lenet, notes, pilotnet, textcnn
 
-    return {entry.name: entry for entry in (*notes.ENTRIES, *lenet.ENTRIES)}
+    families = (notes, lenet, textcnn, pilotnet)
+    return {entry.name: entry for family in families for entry in family.ENTRIES}
 
 
 def names() -> tuple[str, ...]:
