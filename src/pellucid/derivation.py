@@ -132,8 +132,8 @@ def _usual_shape(layer: Layer) -> tuple[int, ...]:
         return (layer.num_features, *IMAGE[1:])
     of_images = (
         layers.MaxPool2d, layers.AvgPool2d, layers.GlobalAvgPool2d, layers.AdaptiveAvgPool2d, layers.Flatten,
-        layers.FixedFilter2d, layers.LocalResponseNorm, layers.Add, layers.Concat, layers.GlobalMaxPool2d,
-        layers.Upsample,
+        layers.FixedFilter2d, layers.LocalResponseNorm, layers.Add, layers.Concat, layers.PaddedShortcut,
+        layers.GlobalMaxPool2d, layers.Upsample,
     )  # fmt: skip
     return IMAGE if isinstance(layer, of_images) else VECTOR
 
@@ -145,6 +145,7 @@ _USUAL_ARGUMENTS: dict[str, dict[str, Any]] = {
     "avgpool2d": {"kernel_size": 2},
     "adaptiveavgpool2d": {"output_size": 2},
     "subsampling2d": {"num_features": 3, "kernel_size": 2},
+    "paddedshortcut": {"out_channels": 5, "stride": 2},
     "batchnorm2d": {"num_features": 3},
     "localresponsenorm": {"size": 5},
     "linear": {"in_features": 10, "out_features": 4},

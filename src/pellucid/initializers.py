@@ -77,6 +77,15 @@ def he_normal_fan_out(generator: np.random.Generator, shape: tuple[int, ...]) ->
     return _normal(generator, shape, math.sqrt(2 / fans(shape)[1]))
 
 
+def normal(deviation: float) -> Initializer:
+    """An initializer with this standard deviation whatever the fan-in, as the networks before 2015 have it."""
+
+    def drawn(generator: np.random.Generator, shape: tuple[int, ...]) -> Values:
+        return _normal(generator, shape, deviation)
+
+    return drawn
+
+
 def fan_in_uniform(generator: np.random.Generator, shape: tuple[int, ...]) -> Values:
     """+-sqrt(1 / fan-in): LeCun et al., "Efficient BackProp", 1998 (in spirit); PyTorch's default for weights."""
     return _uniform(generator, shape, math.sqrt(1 / fans(shape)[0]))

@@ -16,8 +16,36 @@ from pellucid.layers.base import Layer, Randomness, input_tensor, name_tensors
 from pellucid.losses import Loss
 from pellucid.models.graph import Graph
 from pellucid.models.summary import leaves
-from pellucid.notation import Program, Tensor
+from pellucid.notation import Expression, Program, Tensor
 from pellucid.notation.derive import derive
+
+
+def write_loss(
+    model: Layer, x: Tensor, random: Randomness | None, loss: Loss, target: Values
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The equations of a model's output, the target and the loss; while training, with those of auxiliary outputs.
+
+    An auxiliary output of weight w adds w times its own loss.
+    """
+    if isinstance(model, Graph):
+        values = model.values((x,), "", random)
+        output = values[model.output]
+        auxiliary = {name: values[name] for name in model.auxiliary if name in values}
+    else:
+        output, auxiliary = model.build((x,), "", random), {}
+    wanted = loss.target(output, target)
+    value = loss.forward(output, wanted)
+    name_tensors(value, "loss.output" if auxiliary else "loss", {output, wanted})
+    if isinstance(model, Graph) and auxiliary:
+        total: Expression = value[()]
+        for name, other in auxiliary.items():
+            own = loss.forward(other, wanted)
+            own.symbol = f"L_{name}"
+            name_tensors(own, f"loss.{name}", {other, wanted})
+            total = total + own[()] * model.auxiliary[name]
+        value = Tensor("L", name="loss")
+        value[()] = total
+    return output, wanted, value
 
 
 @dataclass(frozen=True)
@@ -37,10 +65,7 @@ def step_program(
     """The equations of one step for a batch (N, C, H, W) and targets like these; without an optimiser, no update."""
     x = input_tensor(model, input_shape)
     random = Randomness()
-    output = model.build((x,), "", random)
-    wanted = loss.target(output, target)
-    value = loss.forward(output, wanted)
-    name_tensors(value, "loss", {output, wanted})
+    output, wanted, value = write_loss(model, x, random, loss, target)
     parameters = {name: t for name, t in model.tensors().items() if t.role == "parameter"}
     gradients = derive({value: None}, parameters.values())
     updates: list[tuple[Tensor, Tensor]] = []

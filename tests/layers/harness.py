@@ -30,6 +30,7 @@ CONSTRUCTORS = {
     "subsampling2d": pc.layers.Subsampling2d,
     "batch_norm2d": pc.layers.BatchNorm2d,
     "local_response_norm": pc.layers.LocalResponseNorm,
+    "padded_shortcut": pc.layers.PaddedShortcut,
     "add": pc.layers.Add,
     "concat": pc.layers.Concat,
     "linear": pc.layers.Linear,

@@ -13,7 +13,7 @@ from tests.oracles.result import Array, Result
 
 INTEGER_KINDS = (
     "conv2d", "conv_transpose2d", "max_pool2d", "avg_pool2d", "global_avg_pool2d", "linear", "relu", "flatten",
-    "global_max_pool2d", "embedding", "select_step", "add", "concat",
+    "global_max_pool2d", "embedding", "select_step", "add", "concat", "padded_shortcut",
 )  # fmt: skip
 """Layers that give whole numbers for whole numbers, whatever their arguments."""
 

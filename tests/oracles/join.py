@@ -1,4 +1,4 @@
-"""Joining parts of an image's channels, the last part first."""
+"""Joining parts of an image's channels, the last part first; and the shortcut that pads with zeros."""
 
 import numpy as np
 
@@ -30,4 +30,19 @@ def concat(x: Array, dy: Array | None = None, *, parts: tuple[int, ...]) -> Resu
     for place, channel in enumerate(order):
         y[:, place] = x[:, channel]
         dx[:, channel] = dy[:, place]
+    return Result(y, dx)
+
+
+def padded_shortcut(x: Array, dy: Array | None = None, *, out_channels: int, stride: int = 1) -> Result:
+    """Every so many rows and columns of each channel; further channels are 0."""
+    rows, columns = range(0, x.shape[2], stride), range(0, x.shape[3], stride)
+    y = np.zeros((x.shape[0], out_channels, len(rows), len(columns)))
+    dy = np.ones(y.shape) if dy is None else dy
+    dx = np.zeros(x.shape)
+    for n in range(x.shape[0]):
+        for c in range(x.shape[1]):
+            for i, row in enumerate(rows):
+                for j, column in enumerate(columns):
+                    y[n, c, i, j] = x[n, c, row, column]
+                    dx[n, c, row, column] = dy[n, c, i, j]
     return Result(y, dx)

@@ -30,6 +30,7 @@ PLAIN: dict[str, Callable[..., Result]] = {
     "global_avg_pool2d": pool.global_avg_pool2d,
     "adaptive_avg_pool2d": pool.adaptive_avg_pool2d,
     "local_response_norm": norm.local_response_norm,
+    "padded_shortcut": join.padded_shortcut,
     "add": join.add,
     "concat": join.concat,
     "flatten": dense.flatten,

@@ -79,6 +79,12 @@ def batch_norm2d(x: Tensor, parameters: Parameters, options: Mapping[str, Any]) 
     return functional.batch_norm(x, *statistics, *affine, own, options["momentum"], options["eps"])
 
 
+def padded_shortcut(x: Tensor, parameters: Parameters, options: Mapping[str, Any]) -> Tensor:
+    """A strided slice, padded behind the last channel."""
+    kept = x[:, :, :: options["stride"], :: options["stride"]]
+    return functional.pad(kept, (0, 0, 0, 0, 0, options["out_channels"] - x.shape[1]))
+
+
 def parts(x: Tensor, options: Mapping[str, Any]) -> list[Tensor]:
     """The parts of the channels, the last one first."""
     return list(reversed(torch.split(x, list(options["parts"]), 1)))
@@ -101,6 +107,7 @@ LAYERS: dict[str, Callable[[Tensor, Parameters, Mapping[str, Any]], Tensor]] = {
     "subsampling2d": subsampling2d,
     "batch_norm2d": batch_norm2d,
     "local_response_norm": lambda x, _, options: functional.local_response_norm(x, **options),
+    "padded_shortcut": padded_shortcut,
     "add": lambda x, _, options: torch.stack(parts(x, options)).sum(0),
     "concat": lambda x, _, options: torch.cat(parts(x, options), 1),
     "linear": lambda x, parameters, _: functional.linear(x, parameters["weight"], parameters.get("bias")),

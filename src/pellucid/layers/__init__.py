@@ -22,7 +22,7 @@ from pellucid.layers.conv_transpose import ConvTranspose2d
 from pellucid.layers.dropout import Dropout
 from pellucid.layers.embedding import Embedding
 from pellucid.layers.filters import FixedFilter2d
-from pellucid.layers.join import Add, Concat
+from pellucid.layers.join import Add, Concat, PaddedShortcut
 from pellucid.layers.linear import AddChannel, Flatten, Linear
 from pellucid.layers.norm import BatchNorm2d, LocalResponseNorm
 from pellucid.layers.pool import (
@@ -64,6 +64,7 @@ __all__ = [
     "LocalResponseNorm",
     "LogSoftmax",
     "MaxPool2d",
+    "PaddedShortcut",
     "Parameter",
     "Randomness",
     "ReLU",
@@ -87,7 +88,7 @@ def by_name() -> dict[str, type[Layer]]:
     found = (
         Conv2d, MaxPool2d, AvgPool2d, GlobalMaxPool2d, GlobalAvgPool2d, AdaptiveAvgPool2d,
         Subsampling2d, Upsample, Linear, Flatten, Embedding, RNN, LSTM, GRU, SelectStep, BatchNorm2d,
-        LocalResponseNorm, Add, Concat, ReLU, LeakyReLU, ELU, Softplus, SiLU, Hardswish, GELU, Sigmoid, Tanh,
-        ScaledTanh, Softmax, LogSoftmax, Dropout, FixedFilter2d, ConvTranspose2d, AddChannel,
+        LocalResponseNorm, Add, Concat, PaddedShortcut, ReLU, LeakyReLU, ELU, Softplus, SiLU, Hardswish, GELU, Sigmoid,
+        Tanh, ScaledTanh, Softmax, LogSoftmax, Dropout, FixedFilter2d, ConvTranspose2d, AddChannel,
     )  # fmt: skip
     return {layer.__name__.lower(): layer for layer in found}

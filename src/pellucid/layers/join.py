@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pellucid.errors import ShapeError, UsageError
-from pellucid.layers.base import Layer, axes, extents
+from pellucid.layers.base import Layer, axes, count, extents, images
 from pellucid.notation import Expression, Index, Tensor
 
 
@@ -93,3 +93,34 @@ class Concat(Layer):
 
 def _without(shape: tuple[int, ...], dimension: int) -> tuple[int, ...]:
     return shape[:dimension] + shape[dimension + 1 :]
+
+
+class PaddedShortcut(Layer):
+    """Every `stride`-th row and column, with channels of zeros added: a shortcut without parameters.
+
+        Y[n,c,i,j] = X[n,c, s*i, s*j]    for c < C, and 0 for the channels beyond
+
+    Shapes: X (N, C, H, W); Y (N, out_channels, ceil(H/s), ceil(W/s)). Gradient: dX[n,c, s*i, s*j] = dY[n,c,i,j], and 0
+    elsewhere.
+
+    Source: option A of He et al., "Deep residual learning for image recognition", CVPR 2016, section 4.2.
+
+    Raises UsageError for arguments that are no positive integers, ShapeError for more channels than `out_channels`.
+
+    >>> PaddedShortcut(32, stride=2).forward(Tensor("X", (1, 16, 32, 32), role="input")).shape
+    (1, 32, 16, 16)
+    """
+
+    def __init__(self, out_channels: int, stride: int = 1) -> None:
+        self.out_channels = count(self, "out_channels", out_channels)
+        self.stride = count(self, "stride", stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, channels, height, width = images(x)
+        if channels > self.out_channels:
+            raise ShapeError(f'pads to {self.out_channels} channels, but "{x.name}" gives {channels}')
+        rows, columns = -(-height // self.stride), -(-width // self.stride)
+        n, c, i, j = Index("n", batch), Index("c", channels), Index("i", rows), Index("j", columns)
+        y = Tensor("Y", (batch, self.out_channels, rows, columns))
+        y[n, c, i, j] = x[n, c, self.stride * i, self.stride * j]
+        return y

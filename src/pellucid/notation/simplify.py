@@ -63,10 +63,10 @@ def collect(coefficient: Number, powers: Iterable[tuple[Expression, int]]) -> Mo
     return Monomial(coefficient, tuple(kept))
 
 
-def _join_powers(total: dict[Expression, int], broken: list[Expression]) -> None:
+def _join_powers(total: dict[Expression, int], broken: list[Pow]) -> None:
     """S^a / S^b becomes a whole power of S where a - b is whole."""
-    for base in dict.fromkeys(b.base for b in broken if isinstance(b, Pow)):
-        same = [b for b in broken if isinstance(b, Pow) and b.base == base]
+    for base in dict.fromkeys(b.base for b in broken):
+        same = [b for b in broken if b.base == base]
         exponent = sum(b.exponent.value * total[b] for b in same if isinstance(b.exponent, Const))
         if len(same) > 1 and exponent == int(exponent):
             for power in same:
