@@ -33,7 +33,9 @@ ALLOWED: dict[str, set[str]] = {
     "lessons": RUNNING | {"explain"},
     "derivation": MATHEMATICS,
     "bench": RUNNING | {"data", "train"},
-    "cli": RUNNING | {"bench", "derivation", "data", "train", "explain", "formats", "lessons", "pellucid"},
+    "experiments": RUNNING | {"data", "formats", "train"},
+    "cli": RUNNING
+    | {"bench", "derivation", "data", "experiments", "train", "explain", "formats", "lessons", "pellucid"},
     "__init__": RUNNING | {"derivation", "data", "train", "explain", "formats", "lessons"},
     "__main__": {"cli"},
 }

@@ -22,6 +22,7 @@ from pellucid.errors import PellucidError
 COMMANDS = {
     "train": "Train a model on a data set and write a run folder.",
     "eval": "Measure a trained model on a split of its data.",
+    "experiment": "Train several networks to answer a question, such as what depth does.",
     "predict": "Classify image files or folders with a trained model.",
     "summary": "List a model's layers: shapes, parameters, multiply-adds.",
     "derive": "Print a layer's equation and the gradients derived from it.",
