@@ -11,7 +11,7 @@ import pytest
 
 import pellucid as pc
 from pellucid.formats.onnx import difference, export_onnx, import_onnx
-from tests.formats.onnx.networks import SINGLE, drawn, residual, single
+from tests.formats.onnx.networks import SINGLE, drawn, example, residual, single
 from tests.parity import light
 
 pytestmark = pytest.mark.parity
@@ -52,17 +52,33 @@ def test_a_light_model_with_other_weights_agrees_with_onnxruntime(name: str, tmp
 def test_an_exported_layer_runs_in_onnxruntime(name: str, tmp_path: Path) -> None:
     network, shape = single(name)
     export_onnx(network, tmp_path / "net.onnx", shape)
-    x = (np.random.default_rng(7).normal(size=(3, *shape)) * 2).astype(np.float32)
+    x = example(network, shape)
     found = difference(network, tmp_path / "net.onnx", x)
     assert found.judge == f"onnxruntime {onnxruntime.__version__}"
     assert found.largest < 1e-5 * max(found.scale, 1), str(found)
 
 
-@pytest.mark.parametrize("name", ["residual", *pc.models.names()])
+MODELS: dict[str, tuple[int, ...] | None] = {
+    "lenet5": None, "notes-cnn": None, "notes-mlp": None, "alexnet": (3, 224, 224), "vgg11": (3, 224, 224),
+    "googlenet": (3, 64, 64), "resnet18": (3, 64, 64), "resnet50": (3, 64, 64), "resnet20": (3, 32, 32),
+    "plain20": (3, 32, 32), "textcnn": None, "pilotnet": None,
+}  # fmt: skip
+"""One model of every kind, and the images it is compared on, where smaller ones than usual will do."""
+
+
+@pytest.mark.parametrize("name", MODELS)
 def test_an_exported_model_runs_in_onnxruntime(name: str, tmp_path: Path) -> None:
-    network = drawn(residual()) if name == "residual" else pc.models.create(name).init(seed=1)
-    shape = network.input_shape or (1, 8, 8)
+    network = pc.models.create(name).init(seed=1)
+    shape = MODELS[name] or network.input_shape
+    assert shape is not None
     export_onnx(network, tmp_path / "net.onnx", shape)
-    x = np.random.default_rng(7).normal(size=(3, *shape)).astype(np.float32)
-    found = difference(network, tmp_path / "net.onnx", x)
+    found = difference(network, tmp_path / "net.onnx", example(network, shape, 2))
+    print(name, found)
+    assert found.largest < TOLERANCE * found.scale, str(found)
+
+
+def test_branches_run_in_onnxruntime(tmp_path: Path) -> None:
+    network = drawn(residual())
+    export_onnx(network, tmp_path / "net.onnx", (1, 8, 8))
+    found = difference(network, tmp_path / "net.onnx", example(network, (1, 8, 8)))
     assert found.largest < TOLERANCE * found.scale, str(found)

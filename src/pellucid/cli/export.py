@@ -65,12 +65,9 @@ def write_onnx(network: Any, out: str, shape: tuple[int, ...] | None, as_json: b
     """Write the file, run it, and print by how much its numbers differ."""
     from dataclasses import asdict
 
-    import numpy as np
-
     from pellucid.formats.onnx import difference, export_onnx
-    from pellucid.formats.onnx.exporting import shape_of
+    from pellucid.formats.onnx.exporting import example, shape_of
 
     export_onnx(network, out, shape)
-    images = np.random.default_rng(0).normal(size=(IMAGES, *shape_of(network, shape))).astype(np.float32)
-    found = difference(network, out, images)
+    found = difference(network, out, example(network, shape_of(network, shape), IMAGES))
     json_result({"file": out} | asdict(found)) if as_json else result(f"{out}: {found}")

@@ -54,9 +54,7 @@ def collect(coefficient: Number, powers: Iterable[tuple[Expression, int]]) -> Mo
     total: dict[Expression, int] = {}
     for base, exponent in powers:
         total[base] = total.get(base, 0) + exponent
-    broken: list[Expression] = [
-        b for b, e in total.items() if e and isinstance(b, Pow) and isinstance(b.exponent, Const)
-    ]
+    broken = [b for b, e in total.items() if e and isinstance(b, Pow) and isinstance(b.exponent, Const)]
     if len(broken) > 1:
         _join_powers(total, broken)
     kept = ((b, min(e, 1) if isinstance(b, Bracket) else e) for b, e in total.items() if e)

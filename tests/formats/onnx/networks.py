@@ -47,6 +47,26 @@ SINGLE: dict[str, tuple[Callable[[], Layer], Shape]] = {
     "sigmoid": (layers.Sigmoid, (11,)),
     "tanh": (layers.Tanh, (11,)),
     "scaled tanh": (layers.ScaledTanh, (11,)),
+    "global maximum": (layers.GlobalMaxPool2d, (3, 4, 5)),
+    "transposed convolution": (
+        lambda: layers.ConvTranspose2d(4, 6, 3, stride=2, padding=1, output_padding=(1, 0), groups=2), (4, 5, 4)),
+    "transposed convolution without bias": (lambda: layers.ConvTranspose2d(2, 3, 2, bias=False, dilation=2), (2, 4, 4)),
+    "repeated cells": (lambda: layers.Upsample(scale_factor=(2, 3)), (2, 3, 4)),
+    "repeated cells to a size": (lambda: layers.Upsample(size=(5, 7)), (2, 3, 4)),
+    "bilinear by a factor": (lambda: layers.Upsample(scale_factor=1.7, mode="bilinear"), (2, 4, 5)),
+    "bilinear to a size": (lambda: layers.Upsample(size=(3, 9), mode="bilinear"), (2, 4, 5)),
+    "bilinear between corners": (
+        lambda: layers.Upsample(scale_factor=1.7, mode="bilinear", align_corners=True), (2, 4, 5)),
+    "shortcut with zeros": (lambda: layers.PaddedShortcut(5, stride=2), (3, 5, 6)),
+    "a channel around it": (layers.AddChannel, (4, 5)),
+    "recurrent": (lambda: layers.RNN(3, 4, nonlinearity="relu"), (5, 3)),
+    "recurrent, both ways": (lambda: layers.RNN(3, 4, 2, bidirectional=True), (5, 3)),
+    "long short-term memory": (lambda: layers.LSTM(3, 4, 2, bidirectional=True), (5, 3)),
+    "memory without bias": (lambda: layers.LSTM(3, 4, bias=False), (5, 3)),
+    "gated": (lambda: layers.GRU(3, 4, 2), (5, 3)),
+    "one step": (lambda: layers.SelectStep(-2), (5, 3)),
+    "embedding": (lambda: layers.Embedding(7, 3), (5,)),
+    "embedding with a token for nothing": (lambda: layers.Embedding(7, 3, padding_idx=2), (5,)),
     "softmax": (layers.Softmax, (5, 3, 2)),
     "log-softmax": (layers.LogSoftmax, (6,)),
 }  # fmt: skip
@@ -73,6 +93,17 @@ def single(name: str) -> tuple[Graph, Shape]:
     """The model of one layer, with numbers drawn for all it holds."""
     make, shape = SINGLE[name]
     return drawn(Sequential([make()])), shape
+
+
+def example(model: Graph, shape: Shape, count: int = 5) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
+    """Images, or tokens for a model that reads these.
+
+    Five of them, as there are channels for the local response: onnx's evaluator takes the one for the other there.
+    """
+    generator = np.random.default_rng(7)
+    if model.vocabulary is not None:
+        return generator.integers(model.vocabulary, size=(count, *shape))
+    return (generator.normal(size=(count, *shape)) * 2).astype(np.float32)
 
 
 def drawn(model: Graph) -> Graph:

@@ -18,18 +18,22 @@ from pellucid.formats.onnx.importing import graph_of
 from pellucid.formats.onnx.writers import WRITERS
 from pellucid.models import Graph, Sequential
 from tests.formats.onnx.graphs import Array, convolutional, model, node, reference
-from tests.formats.onnx.networks import SINGLE, drawn, residual, single
+from tests.formats.onnx.networks import SINGLE, drawn, example, residual, single
 
 
 def images(*shape: int) -> Array:
     return (np.random.default_rng(7).normal(size=shape) * 2).astype(np.float32)
 
 
-@pytest.mark.parametrize("name", SINGLE)
+BEYOND = {"transposed convolution", "recurrent"}
+"""What onnx's own evaluator does not compute: groups of transposed convolutions, ReLU in recurrent layers."""
+
+
+@pytest.mark.parametrize("name", [name for name in SINGLE if name not in BEYOND])
 def test_every_layer_computes_the_same_there(name: str, tmp_path: Path) -> None:
     network, shape = single(name)
     export_onnx(network, tmp_path / "net.onnx", shape)
-    x = images(5, *shape)  # the evaluator takes the number of images for that of channels in its LRN
+    x = example(network, shape)
     ours = pc.predict(network, x, engine="numpy")
     (theirs,) = reference(onnx.load(tmp_path / "net.onnx"), {"input": x})
     assert theirs.shape == ours.shape

@@ -17,9 +17,13 @@ from pellucid.formats.onnx.reading import FILE_LIMIT, require_onnx
 from pellucid.formats.onnx.rules import Array
 from pellucid.formats.onnx.writers import writer_of
 from pellucid.formats.onnx.writing import OPSET, Writer
+from pellucid.layers.base import Layer, input_tensor
 from pellucid.models.graph import Graph
 from pellucid.models.summary import leaves
 from pellucid.notation import Program, Tensor
+
+Leaf = tuple[str, tuple[str, ...], Layer]
+"""A layer that is no graph: its path, those of what it reads, and itself."""
 
 
 @dataclass(frozen=True)
@@ -60,18 +64,36 @@ def export_onnx(model: Graph, path: str | Path, input_shape: tuple[int, ...] | N
 def message_of(model: Graph, input_shape: tuple[int, ...] | None = None) -> Any:
     """The ModelProto that `export_onnx` writes."""
     onnx, shape = require_onnx(), shape_of(model, input_shape)
-    every = list(leaves(model))
+    every = _needed(model)
     _refuse_unknown(every)
     names: dict[Tensor, str] = {tensor: name for name, tensor in model.tensors().items()}
     writer = Writer(names, {**model.parameters, **model.states}, _opset(every))
-    values = {name: name for name in model.given} if isinstance(model, OnnxGraph) else {"input": "input"}
     extents = _shapes(model, shape)
     for name, inputs, layer in every:
         writer.path = name
-        reads = [values[i] for i in inputs]
-        writer.shapes = {read: extents.get(i, ()) for i, read in zip(inputs, reads, strict=True)}
-        values[name] = _written(writer, name, layer, reads)
-    return writer.model(_inputs(onnx, model, shape), _outputs(onnx, model, writer, values, extents), "pellucid")
+        writer.shapes = {i: extents[i] for i in inputs}
+        _write(writer, name, layer, inputs)
+    return writer.model(_inputs(onnx, model, shape), _outputs(onnx, model, extents), "pellucid")
+
+
+def _needed(model: Graph) -> list[Leaf]:
+    """The layers that the results depend on: auxiliary outputs, which only help to train, are left out."""
+    every = list(leaves(model))
+    wanted = set(_results(model))
+    needed = []
+    for leaf in reversed(every):
+        if leaf[0] in wanted:
+            needed.append(leaf)
+            wanted.update(leaf[1])
+    return needed[::-1]
+
+
+def _results(model: Graph) -> list[str]:
+    """The names of the layers whose outputs are the model's; a graph within stands for its last layer."""
+    if isinstance(model, OnnxGraph):
+        return list(model.results)
+    inside = [name for name, _, _ in leaves(model) if f"{name}.".startswith(f"{model.output}.")]
+    return inside[-1:]
 
 
 def shape_of(model: Graph, input_shape: tuple[int, ...] | None) -> tuple[int, ...]:
@@ -82,7 +104,7 @@ def shape_of(model: Graph, input_shape: tuple[int, ...] | None) -> tuple[int, ..
     return tuple(shape)
 
 
-def _refuse_unknown(every: list[tuple[str, tuple[str, ...], Any]]) -> None:
+def _refuse_unknown(every: list[Leaf]) -> None:
     unknown = sorted({type(layer).__name__ for _, _, layer in every if writer_of(layer) is None})
     if unknown:
         raise UsageError(
@@ -90,7 +112,7 @@ def _refuse_unknown(every: list[tuple[str, tuple[str, ...], Any]]) -> None:
         )
 
 
-def _opset(every: list[tuple[str, tuple[str, ...], Any]]) -> int:
+def _opset(every: list[Leaf]) -> int:
     versions = {layer.attributes.version for _, _, layer in every if isinstance(layer, Operator)}
     if len(versions) > 1:
         raise UsageError(f"the model joins graphs of the operator sets {sorted(versions)}, which one file cannot")
@@ -101,54 +123,57 @@ def _shapes(model: Graph, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
     """The shape of every layer's result, for one image."""
     if isinstance(model, OnnxGraph):
         return {name: tensor.extents for name, tensor in model.values(model.declared(), "", None).items()}
-    x = Tensor("X", (1, *shape), role="input", name="input")
-    y = model.build((x,), "", None)
-    found = {tensor.name: tensor.extents for tensor in Program.of([y]).tensors}
-    for name, inputs, _ in leaves(model):
+    x = input_tensor(model, (1, *shape))
+    found = {tensor.name: tensor.extents for tensor in Program.of([model.build((x,), "", None)]).tensors}
+    for name, inputs, _ in _needed(model):
         # A layer that passes its input on, such as dropout, has no tensor of its own.
         found.setdefault(name, found[inputs[0]])
     return {**found, "input": x.extents}
 
 
-def _written(writer: Writer, name: str, layer: Any, reads: list[str]) -> str:
+def _write(writer: Writer, name: str, layer: Layer, inputs: tuple[str, ...]) -> None:
     """Write one layer; its last node's result takes the layer's name."""
     write = writer_of(layer)
     assert write is not None
     try:
-        result = write(writer, layer, reads)
+        result = write(writer, layer, inputs)
     except PellucidError as error:
         raise type(error)(f'{type(layer).__name__} "{name}": {error}') from None
     writer.rename(result, name)
-    return name
 
 
 def _inputs(onnx: Any, model: Graph, shape: tuple[int, ...]) -> list[Any]:
     make = onnx.helper.make_tensor_value_info
-    if not isinstance(model, OnnxGraph):
-        return [make("input", onnx.TensorProto.FLOAT, ["N", *shape])]
     kinds = {"float": onnx.TensorProto.FLOAT, "int": onnx.TensorProto.INT64}
+    if not isinstance(model, OnnxGraph):
+        return [make("input", kinds["float" if model.vocabulary is None else "int"], ["N", *shape])]
     batch = ["N"] if model.input_shape is not None else []
     return [make(n, kinds[g.kind], [*batch, *g.shape[len(batch) :]]) for n, g in model.given.items()]
 
 
-def _outputs(
-    onnx: Any, model: Graph, writer: Writer, values: dict[str, str], extents: dict[str, tuple[int, ...]]
-) -> list[Any]:
+def _outputs(onnx: Any, model: Graph, extents: dict[str, tuple[int, ...]]) -> list[Any]:
     """The results, whose first dimension is the batch."""
-    names = list(model.results) if isinstance(model, OnnxGraph) else [next(reversed(values))]
     make, kind = onnx.helper.make_tensor_value_info, onnx.TensorProto.FLOAT
     batch = not isinstance(model, OnnxGraph) or model.input_shape is not None
     found = []
-    for name in names:
+    for name in _results(model):
         shape = extents[name]
-        found.append(make(values[name], kind, ["N", *shape[1:]] if batch and shape else list(shape)))
+        found.append(make(name, kind, ["N", *shape[1:]] if batch and shape else list(shape)))
     return found
+
+
+def example(model: Graph, shape: tuple[int, ...], count: int) -> Array:
+    """Random images of a shape, or random tokens for a model that reads these."""
+    generator = np.random.default_rng(0)
+    if model.vocabulary is not None:
+        return np.asarray(generator.integers(model.vocabulary, size=(count, *shape)))
+    return generator.normal(size=(count, *shape)).astype(np.float32)
 
 
 def difference(model: Graph, path: str | Path, images: Array) -> Difference:
     """How far a file's outputs are from the model's, by onnxruntime or, where that is missing, onnx's evaluator."""
     own = predict(model, images)
-    judge, other = _evaluate(path, np.asarray(images, np.float32))
+    judge, other = _evaluate(path, np.asarray(images, np.float32 if model.vocabulary is None else np.int64))
     scale = float(np.abs(own).max())
     return Difference(float(np.abs(own - other).max()), scale, len(images), judge)
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from pellucid import layers
 from pellucid.errors import UsageError
+from pellucid.formats.onnx import sequences
 from pellucid.formats.onnx.operators import Operator, Slot
 from pellucid.formats.onnx.writing import Writer
 from pellucid.layers.base import Layer
@@ -47,6 +48,15 @@ def _fixed_filter(w: Writer, layer: layers.FixedFilter2d, inputs: Sequence[str])
     weight = w.constant(np.broadcast_to(kernel, (channels, 1, *kernel.shape)))
     pads = [*layer.padding, *layer.padding]
     return w.put("Conv", *inputs, weight, kernel_shape=kernel.shape, strides=layer.stride, pads=pads, group=channels)
+
+
+def _conv_transpose(w: Writer, layer: layers.ConvTranspose2d, inputs: Sequence[str]) -> str:
+    bias = [] if layer.bias is None else [w.tensor(layer.bias)]
+    return w.put(
+        "ConvTranspose", *inputs, w.tensor(layer.weight), *bias, kernel_shape=layer.kernel_size, strides=layer.stride,
+        pads=[*layer.padding, *layer.padding], output_padding=layer.output_padding, dilations=layer.dilation,
+        group=layer.groups,
+    )  # fmt: skip
 
 
 def _linear(w: Writer, layer: layers.Linear, inputs: Sequence[str]) -> str:
@@ -112,8 +122,30 @@ def _subsampling(w: Writer, layer: layers.Subsampling2d, inputs: Sequence[str]) 
     return w.put("Add", w.put("Mul", mean, scale), shift)
 
 
-def _global_pool(w: Writer, layer: Layer, inputs: Sequence[str]) -> str:
-    return w.put("Flatten", w.put("GlobalAveragePool", *inputs), axis=1)
+def _global(op: str) -> Write:
+    return lambda w, layer, inputs: w.put("Flatten", w.put(op, *inputs), axis=1)
+
+
+def _upsample(w: Writer, layer: layers.Upsample, inputs: Sequence[str]) -> str:
+    """By a factor where one is given, which then also says where the cells lie; otherwise to a size."""
+    way = "asymmetric" if layer.mode == "nearest" else "align_corners" if layer.align_corners else "half_pixel"
+    kind: dict[str, Any] = {
+        "mode": "nearest" if layer.mode == "nearest" else "linear", "nearest_mode": "floor", "axes": [2, 3],
+        "coordinate_transformation_mode": way,
+    }  # fmt: skip
+    if layer.scale_factor is not None and way != "align_corners":
+        return w.put("Resize", *inputs, "", w.constant(layer.scale_factor), **kind)
+    old = w.shapes[inputs[0]][2:]
+    size = layer.size or [int(extent * factor) for extent, factor in zip(old, layer.scale_factor or (), strict=True)]
+    return w.put("Resize", *inputs, "", "", w.constant(size, np.int64), **kind)
+
+
+def _padded_shortcut(w: Writer, layer: layers.PaddedShortcut, inputs: Sequence[str]) -> str:
+    ends = w.constant([np.iinfo(np.int64).max] * 2, np.int64)
+    steps = w.constant([layer.stride] * 2, np.int64)
+    kept = w.put("Slice", *inputs, w.constant([0, 0], np.int64), ends, w.constant([2, 3], np.int64), steps)
+    more = layer.out_channels - w.shapes[inputs[0]][1]
+    return w.put("Pad", kept, w.constant([0, 0, 0, 0, 0, more, 0, 0], np.int64))
 
 
 def _batch_norm(w: Writer, layer: layers.BatchNorm2d, inputs: Sequence[str]) -> str:
@@ -183,31 +215,41 @@ def _part_of_split(w: Writer, layer: Operator, operands: list[str], attributes: 
 
 WRITERS: dict[type[Layer], Write] = {
     layers.AdaptiveAvgPool2d: _adaptive_pool,
+    layers.AddChannel: lambda w, layer, inputs: w.put("Unsqueeze", *inputs, w.constant([1], np.int64)),
     layers.Add: lambda w, layer, inputs: w.put("Add" if len(inputs) == 2 else "Sum", *inputs),
     layers.AvgPool2d: _average_pool,
     layers.BatchNorm2d: _batch_norm,
     layers.Concat: lambda w, layer, inputs: w.put("Concat", *inputs, axis=layer.dim),
     layers.Conv2d: _conv,
+    layers.ConvTranspose2d: _conv_transpose,
     layers.Dropout: _dropout,
+    layers.Embedding: sequences.embedding,
     layers.ELU: lambda w, layer, inputs: w.put("Elu", *inputs, alpha=layer.alpha),
     layers.FixedFilter2d: _fixed_filter,
     layers.Flatten: simple("Flatten", axis=1),
+    layers.GRU: sequences.recurrent,
     layers.GELU: lambda w, layer, inputs: w.put("Gelu", *inputs, approximate=layer.approximate),
-    layers.GlobalAvgPool2d: _global_pool,
+    layers.GlobalAvgPool2d: _global("GlobalAveragePool"),
+    layers.GlobalMaxPool2d: _global("GlobalMaxPool"),
     layers.Hardswish: simple("HardSwish"),
+    layers.LSTM: sequences.recurrent,
     layers.LeakyReLU: lambda w, layer, inputs: w.put("LeakyRelu", *inputs, alpha=layer.negative_slope),
     layers.Linear: _linear,
     layers.LocalResponseNorm: _local_response,
     layers.LogSoftmax: simple("LogSoftmax", axis=1),
     layers.MaxPool2d: _max_pool,
+    layers.PaddedShortcut: _padded_shortcut,
+    layers.RNN: sequences.recurrent,
     layers.ReLU: simple("Relu"),
     layers.ScaledTanh: _scaled_tanh,
+    layers.SelectStep: sequences.select_step,
     layers.SiLU: _silu,
     layers.Sigmoid: simple("Sigmoid"),
     layers.Softmax: simple("Softmax", axis=1),
     layers.Softplus: _softplus,
     layers.Subsampling2d: _subsampling,
     layers.Tanh: simple("Tanh"),
+    layers.Upsample: _upsample,
 }
 
 

@@ -62,6 +62,10 @@ class Writer:
         """Give the output of the last node another name."""
         self.nodes[-1].outputs = [new if name == old else name for name in self.nodes[-1].outputs]
 
+    def values(self, tensor: Tensor) -> Array:
+        """The values of a parameter or state, which are not written by this."""
+        return self._values[self._names[tensor]]
+
     def rotated(self, tensor: Tensor) -> str:
         """The name of a kernel that is written turned by 180 degrees."""
         name = f"{self._names[tensor]}.rotated"
