@@ -40,6 +40,11 @@ def test_every_layer_computes_the_same_there(name: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(theirs, ours, rtol=1e-4, atol=1e-5)
 
 
+def test_every_layer_has_a_writer() -> None:
+    """docs/onnx.md says so."""
+    assert set(pc.layers.by_name().values()) <= set(WRITERS)
+
+
 def test_every_writer_has_a_model() -> None:
     made = {type(node.layer) for name in SINGLE for node in single(name)[0].nodes.values()}
     assert set(WRITERS) <= made | {pc.layers.Add, pc.layers.Concat}
