@@ -198,6 +198,20 @@ def test_a_model_that_does_nothing_returns_what_it_is_given(layout: str | None) 
         executable.close()
 
 
+def test_a_tensor_of_one_column_is_not_joined_by_a_wider_one() -> None:
+    """M[n,0] has one element a row; Y[n,k] reads it at every k, and needs a loop of its own."""
+    n, k = Index("n", 3), Index("k", 4)
+    x, m, r, y = images(3, 4), Tensor("M", (3, 1)), Tensor("R", (3, 1)), Tensor("Y")
+    m[n, 0] = sum_over([k], x[n, k] * x[n, k])
+    r[n, 0] = m[n, 0] + 1
+    y[n, k] = x[n, k] * r[n, 0]
+    executable = native(Program.of([y]))
+    values = uniform((3, 4)).astype(np.float32)
+    expected = values * ((values**2).sum(1, keepdims=True) + 1)
+    assert np.allclose(executable.run({"X": values})["Y"], expected, rtol=1e-5)
+    executable.close()
+
+
 # ---- what is refused
 
 

@@ -139,9 +139,9 @@ def _under_names_of(head: Equation, candidate: Equation) -> Equation | None:
     if len(candidate.at) != len(head.at) or bound_indices(candidate.value):
         return None
     table: dict[Index, Affine] = {}
-    for mine, theirs in zip(candidate.at, head.at, strict=True):
-        old, new = mine.single, theirs.single
-        if old is None or (new is not None and old.size != new.size):
+    for mine, theirs, extent in zip(candidate.at, head.at, head.tensor.extents, strict=True):
+        old = mine.single
+        if old is None or old.size != extent:
             return None
         table[old] = theirs
     return Equation(candidate.tensor, head.at, substitute(candidate.value, table))
