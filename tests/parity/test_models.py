@@ -17,9 +17,9 @@ Floats = npt.NDArray[np.float32]
 CLASSES = 10
 SIZES = {
     "resnet18": 64, "resnet50": 64, "resnet20": 32, "plain20": 32, "vgg11": 32, "alexnet": 63, "alexnet-paper": 67,
-    "googlenet": 64, "googlenet-paper": 224,
+    "googlenet": 128, "googlenet-paper": 224,
 }  # fmt: skip
-"""Image sizes as small as each architecture allows; the published auxiliary classifiers need the published size."""
+"""Small images; not so small that GoogLeNet normalises maps of nearly equal values, whose rounding decides a ReLU."""
 NORMALISED = ("resnet18", "resnet50", "resnet20", "plain20", "googlenet")
 """Networks that behave otherwise while training."""
 MODES = [(name, False) for name in SIZES] + [(name, True) for name in NORMALISED]
@@ -149,20 +149,25 @@ def test_auxiliary_losses_and_running_statistics() -> None:
 
 @pytest.mark.parametrize("name", ["resnet20", "plain20"])
 def test_losses_of_training_steps(name: str) -> None:
-    """Ten steps with momentum and weight decay stay together, running statistics included."""
+    """Five steps with momentum and weight decay, running statistics included; in double precision.
+
+    In single precision two networks drift apart: without shortcuts each step magnifies the rounding of the last.
+    """
     ours, theirs = pair(name, training=True)
-    settings = {"lr": 0.002, "momentum": 0.9, "weight_decay": 1e-4}
-    step = pc.compile_training(ours, 8, (3, 32, 32), optimizer=pc.optim.SGD(**settings), engine="native")
+    settings = {"lr": 0.02, "momentum": 0.9, "weight_decay": 1e-4}
+    theirs.double()
+    sgd = pc.optim.SGD(**settings)
+    step = pc.compile_training(ours, 8, (3, 32, 32), optimizer=sgd, engine="numpy", dtype="float64")
     optimizer = torch.optim.SGD(theirs.parameters(), **settings)
     x, labels = images(name, 8), np.arange(8) % CLASSES
-    for number in range(10):
-        loss = functional.cross_entropy(theirs(torch.from_numpy(x)), torch.from_numpy(labels))
+    for number in range(5):
+        loss = functional.cross_entropy(theirs(torch.from_numpy(x).double()), torch.from_numpy(labels))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        assert step(x, labels) == pytest.approx(float(loss.detach()), rel=2e-3), f"step {number}"
+        assert step(x, labels) == pytest.approx(float(loss.detach()), rel=1e-7), f"step {number}"
     after = step.parameters
     step.close()
     for state, value in theirs.named_buffers():
         if not state.endswith("num_batches_tracked"):
-            assert_near(state, after[state], value.numpy(), 1e-3)
+            assert_near(state, after[state], value.numpy(), 1e-7)
