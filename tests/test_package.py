@@ -42,10 +42,10 @@ def test_import_brings_only_what_every_use_needs() -> None:
 
 
 def test_import_is_quick() -> None:
-    program = "import time; t = time.perf_counter(); import pellucid; print(time.perf_counter() - t)"
+    program = "import time; t = time.process_time(); import pellucid; print(time.process_time() - t)"
     in_new_process(program)
     fastest = min(float(in_new_process(program)) for _ in range(5))
-    assert fastest < 0.6  # 0.2 s on an idle machine
+    assert fastest < 0.6  # 0.2 s; of processor time, because other tests run at the same time
 
 
 def test_everything_public_exists() -> None:

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from pellucid.notation import Expression, Index, Tensor, bracket, exp, max_over, maximum, sqrt, sum_over, tanh
@@ -121,6 +121,9 @@ def test_the_printed_text_means_the_expression(node: Expression) -> None:
         expected = evaluate(node, {R: 0}, arrays, np.float64)
         python = text(node).replace("^", "**").replace("[i]", "[0]")
         names = {"X": arrays["X"], "Y": arrays["Y"], "s": np.float64(2.5), "__builtins__": {}}
-        found = eval(python, names) if any(c in python for c in "XYs") else eval(python)
+        try:
+            found = eval(python, names) if any(c in python for c in "XYs") else eval(python)
+        except ZeroDivisionError:  # Python's own numbers refuse what is infinity for an equation
+            reject()
     if np.isfinite(expected):
         np.testing.assert_allclose(found, expected, rtol=1e-12)
