@@ -28,7 +28,8 @@ from pellucid.engines.native.contraction import (
     tasks,
 )
 from pellucid.engines.native.cost import Model, estimate
-from pellucid.engines.native.kernel import Epilogue, Place, emit_contraction
+from pellucid.engines.native.epilogue import Epilogue, Place
+from pellucid.engines.native.kernel import emit_contraction
 from pellucid.engines.native.schedule import choose
 
 TARGETS = [name for name in ("avx512", "avx2", "sse", "aarch64") if cpu.target(name).host]

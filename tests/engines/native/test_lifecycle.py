@@ -129,6 +129,25 @@ def test_results_outlive_their_executable() -> None:
     assert_same(got, copies, "after closing")
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_kernel_by_itself_leaves_results_alone_and_ends_with_its_executable(threads: int) -> None:
+    sheet = thrown(3)
+    executable = native(sheet.program, threads=threads)
+    got = executable.run(single(sheet.arrays))
+    copies = {name: array.copy() for name, array in got.items()}
+    kernels = [executable.kernel(number) for number in range(len(executable.compiled.kernels))]
+    for array in got.values():
+        array[...] = 7  # what the caller was given is the caller's
+    for run in kernels:
+        run()
+    assert all((array == 7).all() for array in got.values())
+    assert_same(executable.run(single(sheet.arrays)), copies, "after kernels ran by themselves")
+    executable.close()
+    for run in kernels:
+        with pytest.raises(UsageError, match="closed"):
+            run()
+
+
 def test_a_training_step_of_the_library_closes_what_it_compiled() -> None:
     """Batches of two sizes make two executables; close ends both, a later call compiles anew."""
     model = pc.models.create("notes-cnn").init(seed=0)

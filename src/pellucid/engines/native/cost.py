@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil, gcd, log2, prod
 
 from pellucid.engines.native.contraction import Access, Contraction, Schedule, Window, complete
@@ -124,17 +124,6 @@ class Model:
         instructions = sums * (1 if self.target.fused else 2) + loads + 3
         busy = max(sums / PER_CYCLE, loads / PER_CYCLE, instructions / DECODED, LATENCY / partial)
         return Body(sums, held, busy + LOAD * loads)
-
-    def least(self, schedule: Schedule) -> float:
-        """A lower bound of the core's cycles: every product by full register tiles, which no left-over surpasses."""
-        contraction = self.contraction
-        body = self.body(schedule.lane, schedule.vectors, schedule.tiles, schedule.partial)
-        products: float = prod(contraction.extents.values())
-        for pair in contraction.ragged:
-            products *= pair.extent / (contraction.extents[pair.block] * contraction.extents[pair.inner])
-        for window in contraction.windows:
-            products *= self._share(window, {window.outer: 1}, replace(schedule, tiles={}, vectors=1))
-        return products / self.target.lanes / body.sums * body.cycles
 
     def core(self, schedule: Schedule) -> tuple[float, float]:
         """Cycles of (reduction steps, tile starts and ends), summed over full and left-over tiles.

@@ -261,7 +261,7 @@ class NativeExecutable:
         """A function that runs one kernel by itself, on all threads, with the arrays of the last run."""
         compiled, together = self.compiled, self._team is not None
         call = self._calls[number]
-        codes = generate([call.kernel], compiled.target, ObjectCache())
+        codes = generate([call.kernel], compiled.target, _store())
         slots = _slots(compiled, self._external)
         texts = [emit_driver([call], [0], slots, compiled.target, together=together)]
         texts += [] if together else [_alone(compiled.target)]

@@ -11,7 +11,7 @@ zero (a window), these loops run only over what some point of the tile needs.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from llvmlite import ir
@@ -19,68 +19,7 @@ from llvmlite import ir
 from pellucid.engines.native.contraction import Access, Contraction, Schedule, complete
 from pellucid.engines.native.cpu import Target
 from pellucid.engines.native.emit import FLOAT, I64, POINTER, Emitter, Number, integer
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where an epilogue stands: one vector of one output tile, with the operands it may read or write there.
-
-    `load` and `store` take the name of an extra pointer and an access over the output indices. `bases` holds
-    addresses that all places of one tile share: where the tile begins in each extra.
-    """
-
-    emitter: Emitter
-    pointers: Mapping[str, ir.Value]
-    values: Mapping[str, Number]
-    point: Mapping[str, int]
-    lane: str | None
-    active: int
-    bases: dict[tuple[str, Access], ir.Value]
-
-    @property
-    def lanes(self) -> int:
-        return self.emitter.target.lanes
-
-    def _address(self, name: str, access: Access) -> ir.Value:
-        if (name, access) not in self.bases:
-            total: Number = access.offset
-            for index, value in self.values.items():
-                total = self.emitter.add(total, self.emitter.multiply(value, access.stride(index)))
-            self.bases[name, access] = self.emitter.advance(self.pointers[name], total)
-        return self.emitter.advance(self.bases[name, access], access.at(self.point))
-
-    def load(self, name: str, access: Access) -> ir.Value:
-        """The elements of an extra tensor that belong to this vector (a scalar where lanes are summed)."""
-        return _load(self.emitter, self._address(name, access), access, self.lane, self.active)
-
-    def store(self, name: str, access: Access, value: ir.Value) -> None:
-        _store(self.emitter, value, self._address(name, access), access, self.lane, self.active)
-
-
-Epilogue = Callable[[Place, ir.Value], ir.Value]
-"""Turns finished sums into what is stored: (place, value) -> value. A vector, or a scalar where lanes are
-summed.
-"""
-
-
-def _load(emitter: Emitter, address: ir.Value, access: Access, lane: str | None, active: int) -> ir.Value:
-    if lane is None:
-        return emitter.load_scalar(address)
-    lanes, stride = emitter.target.lanes, access.stride(lane)
-    if stride == 0:
-        return emitter.splat(emitter.load_scalar(address), lanes)
-    if stride == 1:
-        return emitter.load(address, lanes, active)
-    return emitter.load_strided(address, stride, lanes, active)
-
-
-def _store(emitter: Emitter, value: ir.Value, address: ir.Value, access: Access, lane: str | None, active: int) -> None:
-    if lane is None:
-        emitter.store_scalar(value, address)
-    elif access.stride(lane) == 1:
-        emitter.store(value, address, active)
-    else:
-        emitter.store_strided(value, address, access.stride(lane), active)
+from pellucid.engines.native.epilogue import Epilogue, Place, load_vector, store_vector
 
 
 def emit_contraction(
@@ -281,7 +220,7 @@ class _Tile:
     def read(self, name: str, point: int, v: int) -> ir.Value:
         lane = None if self.summed_lane else self.schedule.lane
         access = self.contraction.operands[name]
-        return _load(self.emitter, self.address(name, point, v), access, lane, self.active(v))
+        return load_vector(self.emitter, self.address(name, point, v), access, lane, self.active(v))
 
     def start(self, first: bool | ir.Value) -> None:
         """Accumulators start from zero, from `out` or from the bias (summed lanes meet those in the end)."""
@@ -395,7 +334,7 @@ class _Tile:
         active = width if self.summed_lane else self.active(v)
         key = (name, self.distance(name, point, v), active if stride else 0)
         if key not in loaded:
-            value = _load(e, e.advance(state.pointers[name], key[1]), access, self.schedule.lane, active)
+            value = load_vector(e, e.advance(state.pointers[name], key[1]), access, self.schedule.lane, active)
             # Lanes that do not exist must add nothing to the sum over lanes, not even 0 * infinity.
             loaded[key] = e.keep(value, active) if self.summed_lane and stride == 0 else value
         return loaded[key]
@@ -452,7 +391,7 @@ class _Tile:
                     where[lane] = v * self.lanes
                 place = Place(e, self.nest.arguments, values, where, lane, self.active(v), bases)
                 value = epilogue(place, total)
-            _store(e, value, self.address("out", point, v), self.contraction.out, lane, self.active(v))
+            store_vector(e, value, self.address("out", point, v), self.contraction.out, lane, self.active(v))
 
 
 def _maximum(emitter: Emitter, left: Number, right: Number) -> Number:

@@ -16,8 +16,9 @@ from pellucid.engines.native.contraction import Access as Strides
 from pellucid.engines.native.contraction import Contraction, Loop, Schedule, Window, complete, merge
 from pellucid.engines.native.cost import Model
 from pellucid.engines.native.cpu import Target, caches
+from pellucid.engines.native.epilogue import Place
 from pellucid.engines.native.expression import Writer
-from pellucid.engines.native.kernel import Place, emit_contraction
+from pellucid.engines.native.kernel import emit_contraction
 from pellucid.engines.native.memory import Buffer
 from pellucid.engines.native.schedule import choose
 from pellucid.errors import NotationError

@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from math import ceil, inf, prod
+from math import ceil, prod
 
 from pellucid.engines.native.contraction import Contraction, Loop, Schedule, tasks
 from pellucid.engines.native.cost import Model
@@ -21,11 +21,9 @@ from pellucid.engines.native.cpu import Caches, Target, caches
 ENOUGH_TASKS = 48  # outer loops are flattened into tasks until there are this many
 SMALLEST_TASK = 4000  # cycles; below this, handing out work costs more than it brings
 TILES_KEPT = 4  # register tiles whose loop orders are compared
-NEARLY = 1.06  # ... none of which costs more than so many times the cheapest
 ORDERS_KEPT = 2  # loop orders that are also tried with cache blocks
 BLOCKING_PAYS = 1.08  # ... where traffic makes the best order this much slower than the core alone
 MANY_TASKS = 1000  # so many even themselves out
-CLEARLY = 0.995  # a candidate is better if it costs less than this part of another
 WINDOW = 11  # kernel sizes up to this count as windows
 
 
@@ -59,27 +57,19 @@ class _Key:
 def _choose(key: _Key, target: Target, sizes: Caches) -> Schedule:
     contraction = key.contraction
     model = Model(contraction, target, sizes)
-    best: tuple[float, Schedule] | None = None
-    tiles = _best_tiles(model)
-    least = min(sum(model.core(tile)) for tile in tiles)
-    for tile in tiles:
-        for entry in _candidates(model, tile):
-            # Earlier candidates are simpler: a later one must be clearly better.
-            if best is None or entry[0] < best[0] * CLEARLY:
-                best = entry
-        if best is not None and least >= best[0] * CLEARLY:
-            break  # nothing costs less than what the core alone needs
-    assert best is not None
+    found: list[tuple[float, Schedule]] = []
+    for tile in _best_tiles(model):
+        plain = sorted((_priced(model, order) for order in _orders(model, tile)), key=lambda entry: entry[0])
+        found.append(plain[0])
+        if plain[0][0] > BLOCKING_PAYS * sum(model.core(tile)):
+            for _, base in plain[:ORDERS_KEPT]:
+                found.extend(_priced(model, candidate) for candidate in _blocked(contraction, base))
+    best = found[0]
+    for entry in found[1:]:
+        # Earlier candidates are simpler: a later one must be clearly better.
+        if entry[0] < best[0] * 0.995:
+            best = entry
     return best[1]
-
-
-def _candidates(model: Model, tile: Schedule) -> Iterator[tuple[float, Schedule]]:
-    """The best order of the loops around a register tile; where traffic slows it down, cache blocks, too."""
-    plain = sorted((_priced(model, order) for order in _orders(model, tile)), key=lambda entry: entry[0])
-    yield plain[0]
-    if plain[0][0] > BLOCKING_PAYS * sum(model.core(tile)):
-        for _, base in plain[:ORDERS_KEPT]:
-            yield from (_priced(model, candidate) for candidate in _blocked(model.contraction, base))
 
 
 def _priced(model: Model, schedule: Schedule) -> tuple[float, Schedule]:
@@ -129,16 +119,9 @@ def _best_tiles(model: Model) -> list[Schedule]:
     """The cheapest register tiles; of equally cheap ones those whose loads lie closest together."""
     contraction = model.contraction
     reduce = _reduce_order(contraction)
-    tiles = [replace(tile, reduce=reduce) for tile in _tiles(model)]
-    bounds = [model.least(tile) for tile in tiles]
-    costs: dict[int, float] = {}
-    cheapest = inf
-    # Most tiles are worse at full size than the best one is with its left-overs; they are not looked at closely.
-    for k in sorted(range(len(tiles)), key=bounds.__getitem__):
-        if bounds[k] > cheapest * NEARLY:
-            break
-        costs[k] = sum(model.core(tiles[k]))
-        cheapest = min(cheapest, costs[k])
+    found = [replace(schedule, reduce=reduce) for schedule in _tiles(model)]
+    costs = [sum(model.core(schedule)) for schedule in found]
+    cheapest = min(costs)
 
     def rank(entry: tuple[float, Schedule]) -> tuple[float, ...]:
         cost, schedule = entry
@@ -147,11 +130,11 @@ def _best_tiles(model: Model) -> list[Schedule]:
         spread = sum(abs(access.stride(index)) for index in schedule.tiles for access in inputs)
         return round(50 * cost / cheapest), -min(schedule.vectors, 2), len(schedule.tiles), -sums, spread
 
-    ranked = sorted(((costs[k], tiles[k]) for k in sorted(costs)), key=rank)
+    ranked = sorted(zip(costs, found, strict=True), key=rank)
     kept: dict[tuple[str, ...], Schedule] = {}
     for cost, schedule in ranked:
         # One per choice of indices: what they share in the caches differs more than sizes do.
-        if cost <= cheapest * NEARLY:
+        if cost <= cheapest * 1.06:
             kept.setdefault((schedule.lane, *schedule.tiles), schedule)
     return list(kept.values())[:TILES_KEPT]
 
