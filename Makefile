@@ -8,6 +8,7 @@ PYTHON ?= $(firstword $(foreach name,$(CANDIDATES),$(shell $(name) -c '$(SUPPORT
 VENV := .venv
 PARITY_VENV := .venv-parity
 TORCH := torch==2.13.0
+ONNXRUNTIME := onnxruntime==1.32.0
 PELLUCID := $(VENV)/bin/python -m pellucid
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -36,7 +37,7 @@ check: $(VENV)/.ready-dev ## ruff, mypy --strict and the direction of imports
 	$(VENV)/bin/python -m mypy
 	$(VENV)/bin/python -m pytest -q tests/test_imports.py
 
-parity: $(PARITY_VENV)/.ready-parity ## compare values and gradients with PyTorch (in an environment of its own)
+parity: $(PARITY_VENV)/.ready-parity ## compare with PyTorch and onnxruntime (in an environment of its own)
 	$(PARITY_VENV)/bin/python -m pytest -m parity
 
 docs: $(VENV)/.ready-run ## run the examples of README.md and docs/, check their links
@@ -62,7 +63,7 @@ clean: ## remove environments, caches and build products (runs/ stays)
 
 $(VENV)/.ready-run: pyproject.toml | $(VENV)/.created
 	@echo "Installing Pellucid into $(VENV) (the first time takes a minute)"
-	@$(VENV)/bin/python -m pip install --quiet --editable '.[plots]'
+	@$(VENV)/bin/python -m pip install --quiet --editable '.[onnx,plots]'
 	@touch $@
 
 $(VENV)/.ready-dev: pyproject.toml | $(VENV)/.created
@@ -71,6 +72,6 @@ $(VENV)/.ready-dev: pyproject.toml | $(VENV)/.created
 	@touch $@ $(VENV)/.ready-run
 
 $(PARITY_VENV)/.ready-parity: pyproject.toml Makefile | $(PARITY_VENV)/.created
-	@echo "Installing Pellucid and $(TORCH) into $(PARITY_VENV) (a large download)"
-	@$(PARITY_VENV)/bin/python -m pip install --quiet $(TORCH) --editable '.[test]'
+	@echo "Installing Pellucid, $(TORCH) and $(ONNXRUNTIME) into $(PARITY_VENV) (a large download)"
+	@$(PARITY_VENV)/bin/python -m pip install --quiet $(TORCH) $(ONNXRUNTIME) --editable '.[test]'
 	@touch $@

@@ -49,6 +49,8 @@ class Family:
     kind: str
     base: Mapping[str, Value]
     alternatives: Mapping[str, tuple[Value, ...]]
+    paired: bool = True
+    """Whether every two parameters are also varied together."""
 
 
 IMAGE = "image"
@@ -57,6 +59,10 @@ DEPTHWISE = "depthwise"
 """As many groups as input channels."""
 SIZES = ((6, 6), (5, 5), (5, 8))
 """Image sizes beside the base, which is odd by even: even, odd, and wider than high."""
+
+RECURRENT: Mapping[str, Value] = {"num_layers": 1, "bias": True, "bidirectional": False}
+SEQUENCES = ("embedding", "rnn", "lstm", "gru", "select_step")
+"""Layers whose inputs are sequences."""
 
 FAMILIES = (
     Family(
@@ -84,6 +90,54 @@ FAMILIES = (
             "groups": (2, DEPTHWISE),
             "bias": (False,),
             "flip": (True,),
+        },
+    ),
+    Family(
+        "conv_transpose2d",
+        {
+            "batch": 2,
+            "channels": (4, 4),
+            "size": (4, 3),
+            "kernel_size": 3,
+            "stride": 1,
+            "padding": 0,
+            "output_padding": 0,
+            "groups": 1,
+            "bias": True,
+            "dilation": 1,
+        },
+        {
+            "batch": (1,),
+            "channels": ((1, 3), (4, 8)),
+            "size": ((2, 5),),
+            "kernel_size": (1, (3, 2)),
+            "stride": (2, (3, 1)),
+            "padding": ((1, 2),),
+            "output_padding": (1,),
+            "groups": (2, DEPTHWISE),
+            "bias": (False,),
+            "dilation": ((1, 2),),
+        },
+    ),
+    Family(
+        "upsample",
+        {
+            "batch": 2,
+            "channels": 2,
+            "size": (4, 5),
+            "target": None,
+            "scale_factor": 2,
+            "mode": "nearest",
+            "align_corners": None,
+        },
+        {
+            "batch": (1,),
+            "channels": (1,),
+            "size": ((2, 6),),
+            "target": (7, (3, 8), (8, 10)),
+            "scale_factor": (3, 1.5, (2.5, 0.7)),
+            "mode": ("bilinear",),
+            "align_corners": (True, False),
         },
     ),
     Family(
@@ -135,9 +189,121 @@ FAMILIES = (
         },
     ),
     Family(
+        "global_max_pool2d",
+        {"batch": 2, "channels": 3, "size": (4, 5)},
+        {"batch": (1,), "channels": (1,), "size": ((3, 3), (6, 1))},
+    ),
+    Family(
+        "embedding",
+        {"batch": 2, "length": 5, "num_embeddings": 4, "embedding_dim": 3, "padding_idx": None},
+        {
+            "batch": (1,),
+            "length": (1,),
+            "num_embeddings": (1, 9),
+            "embedding_dim": (16,),
+            "padding_idx": (0, 3),
+        },
+    ),
+    *(
+        Family(
+            kind,
+            {"batch": 2, "length": 3, "input_size": 3, "hidden_size": 2, **RECURRENT},
+            {
+                "batch": (1,),
+                "length": (4,),
+                "hidden_size": (5,),
+                **({"input_size": (1,), "nonlinearity": ("relu",)} if kind == "rnn" else {}),
+                "bias": (False,),
+                "bidirectional": (True,),
+            },
+            paired=False,  # a step is many equations, and compiling them takes time
+        )
+        for kind in ("rnn", "lstm", "gru")
+    ),
+    Family(
+        "select_step",
+        {"batch": 2, "length": 3, "features": 4, "step": -1},
+        {"batch": (1,), "length": (2,), "features": (1,), "step": (0, 1, -2)},
+    ),
+    Family(
         "global_avg_pool2d",
         {"batch": 2, "channels": 3, "size": (4, 5)},
         {"batch": (1,), "channels": (1,), "size": ((1, 1), (3, 3), (1, 6))},
+    ),
+    Family(
+        "adaptive_avg_pool2d",
+        {"batch": 2, "channels": 2, "size": (7, 6), "output_size": 3},
+        {
+            "batch": (1,),
+            "channels": (1,),
+            "size": ((6, 6), (1, 1)),
+            "output_size": (1, (3, 2), (5, 4), (7, None), (8, 9)),
+        },
+    ),
+    Family(
+        "subsampling2d",
+        {"batch": 2, "channels": 3, "size": (6, 6), "kernel_size": 2},
+        {"batch": (1,), "channels": (17,), "size": ((7, 5),), "kernel_size": ((3, 1),)},
+    ),
+    Family(
+        "batch_norm2d",
+        {
+            "batch": 3,
+            "channels": 4,
+            "size": (3, 5),
+            "eps": 1e-5,
+            "momentum": 0.1,
+            "affine": True,
+            "track_running_stats": True,
+            "training": True,
+        },
+        {
+            "batch": (1,),
+            "channels": (1, 17),
+            "size": ((1, 4),),
+            "eps": (1e-3,),
+            "affine": (False,),
+            "track_running_stats": (False,),
+            "training": (False,),
+        },
+    ),
+    Family(
+        "local_response_norm",
+        {"batch": 2, "channels": 6, "size": (3, 2), "norm_size": 5, "alpha": 0.5, "beta": 0.75, "k": 1.0},
+        {
+            "batch": (1,),
+            "channels": (3, 17),
+            "norm_size": (1, 2, 4),
+            "beta": (0.5, 1.0),
+            "k": (2.0,),
+        },
+    ),
+    Family(
+        "table_conv2d",
+        {"batch": 2, "channels": 4, "size": (5, 6), "table": ((0, 1, 2), (0, 2, 3), (1, 3)), "kernel_size": 3},
+        {"batch": (1,), "size": ((4, 7),), "table": (((2,),), ((0, 3),) * 17), "kernel_size": ((1, 2), 4)},
+    ),
+    Family(
+        "code_distance",
+        {"batch": 3, "features": 6, "codes": ((1.0, -1.0, 1.0, -1.0, 1.0, 0.5), (0.0, 1.0, 1.0, -1.0, -1.0, 2.0))},
+        {"batch": (1,)},
+    ),
+    Family(
+        "padded_shortcut",
+        {"batch": 2, "channels": 3, "size": (5, 4), "out_channels": 5, "stride": 2},
+        {"batch": (1,), "channels": (1,), "size": ((4, 6),), "out_channels": (19,), "stride": (1, 3)},
+    ),
+    *(
+        Family(
+            kind,
+            {"batch": 2, "parts": (2, 3, 1) if kind == "concat" else (2, 2, 2), "size": (3, 4)},
+            {
+                "batch": (1,),
+                "parts": ((4, 1), (3,), (16, 8, 5)) if kind == "concat" else ((1, 1), (3,), (17, 17)),
+                "size": ((1, 1),),
+            },
+        )
+        for kind in ("add", "concat")
     ),
     Family(
         "linear",
@@ -163,8 +329,32 @@ FAMILIES = (
         {"batch": 2, "features": 7, "amplitude": 1.7159, "slope": 2 / 3},
         {"batch": (1,), "features": ((3, 4, 5),), "amplitude": (1.0, 0.5), "slope": (1.0, 2.0)},
     ),
+    *(
+        Family(kind, {"batch": 2, "features": 7}, {"batch": (1,), "features": ((3, 4, 5),)})
+        for kind in ("silu", "hardswish")
+    ),
+    Family(
+        "gelu",
+        {"batch": 2, "features": 7, "approximate": "none"},
+        {"batch": (1,), "features": ((3, 4, 5),), "approximate": ("tanh",)},
+    ),
+    Family(
+        "elu",
+        {"batch": 2, "features": 7, "alpha": 1.0},
+        {"features": ((3, 4, 5),), "alpha": (0.5, 1.5)},
+    ),
+    Family(
+        "softplus",
+        {"batch": 2, "features": 7, "beta": 1.0, "threshold": 20.0},
+        {"features": ((3, 4, 5),), "beta": (0.5, 3.0), "threshold": (2.0,)},
+    ),
     Family(
         "flatten",
+        {"batch": 2, "channels": 3, "size": (4, 5)},
+        {"batch": (1,), "channels": (1,), "size": ((1, 1), (3, 3))},
+    ),
+    Family(
+        "add_channel",
         {"batch": 2, "channels": 3, "size": (4, 5)},
         {"batch": (1,), "channels": (1,), "size": ((1, 1), (3, 3))},
     ),
@@ -219,6 +409,29 @@ CORNERS: Mapping[str, tuple[Mapping[str, Value], ...]] = {
         {"size": (1, 1), "padding": 1},
         {"size": (1, 1), "kernel_size": 1},
     ),
+    "conv_transpose2d": (
+        # What networks use: twice the size with kernels of 4, 3 and 2.
+        {"kernel_size": 4, "stride": 2, "padding": 1},
+        {"kernel_size": 3, "stride": 2, "padding": 1, "output_padding": 1, "channels": (4, 8), "groups": 2},
+        {"kernel_size": 2, "stride": 2},
+        # Cells that no kernel reaches hold the bias alone; a stride and a dilation with a common factor.
+        {"kernel_size": 2, "stride": 3, "output_padding": 2},
+        {"kernel_size": 3, "stride": 2, "dilation": 2, "output_padding": 1},
+        {"kernel_size": (2, 3), "stride": (2, 3), "padding": (2, 1), "dilation": (3, 2), "output_padding": (1, 2)},
+        {"kernel_size": (3, 2), "stride": (3, 2), "padding": (1, 0), "groups": 2, "bias": False},
+        {"size": (1, 1), "kernel_size": 1, "stride": 2, "output_padding": 1},
+    ),
+    "upsample": tuple(
+        {"mode": "bilinear", **size, "align_corners": align}
+        for size in (
+            {"target": (3, 8)},
+            {"target": (1, 1)},
+            {"scale_factor": 3},
+            {"scale_factor": (2.5, 0.7)},
+        )
+        for align in (True, False)
+    ),
+    **{kind: ({"num_layers": 2, "bidirectional": True, "length": 2},) for kind in ("rnn", "lstm", "gru")},
     "max_pool2d": (
         {"kernel_size": 3, "stride": 2, "padding": 1, "ceil_mode": True},
         {"kernel_size": 3, "stride": 2, "padding": 1, "ceil_mode": True, "ties": "all", "size": (6, 6)},
@@ -258,7 +471,7 @@ def variations(family: Family) -> Iterator[Mapping[str, Value]]:
     for name, values in family.alternatives.items():
         for value in values:
             yield {name: value}
-    for first, second in combinations(family.alternatives, 2):
+    for first, second in combinations(family.alternatives, 2) if family.paired else ():
         for a in family.alternatives[first]:
             for b in family.alternatives[second]:
                 yield {first: a, second: b}
@@ -274,20 +487,37 @@ def resolve(family: Family, varied: Mapping[str, Value]) -> Case:
     """The case that a variation stands for, with sizes and groups that depend on others worked out."""
     settings = {**family.base, **varied}
     batch = settings.pop("batch")
-    if "features" in settings:
+    if family.kind in SEQUENCES:
+        shape = (settings.pop("length"),)
+        shape += (settings["input_size"],) if "input_size" in settings else ()
+        shape += (settings.pop("features"),) if "features" in settings else ()
+    elif "features" in settings:
         features = settings.pop("features")
         shape = features if isinstance(features, tuple) else (features,)
     elif "in_features" in settings:
         shape = (settings["in_features"],)
+    elif "parts" in settings:
+        shape = (sum(settings["parts"]), *settings.pop("size"))
     else:
         channels, size = settings.pop("channels"), settings.pop("size")
-        if family.kind == "conv2d":
+        if family.kind in ("batch_norm2d", "subsampling2d"):
+            settings = {"num_features": channels, **settings}
+        if family.kind == "table_conv2d":
+            settings = {"in_channels": channels, **settings}
+        if "norm_size" in settings:
+            settings["size"] = settings.pop("norm_size")
+        if family.kind in ("conv2d", "conv_transpose2d"):
             settings = {"in_channels": channels[0], "out_channels": channels[1], **settings}
         shape = (settings.get("in_channels", channels), *size)
         if settings.get("kernel_size") == IMAGE:
             settings["kernel_size"] = size
         if settings.get("groups") == DEPTHWISE:
             settings["groups"] = channels[0]
+    if "target" in settings:
+        # The size to make has a name of its own here, because "size" is that of the image.
+        settings["size"] = settings.pop("target")
+        if settings["size"] is not None:
+            settings["scale_factor"] = None
     if "kernel" in settings:
         settings["kernel"] = KERNELS[settings["kernel"]]
     name = ":".join([family.kind, *(f"{key}={spelled(value)}" for key, value in varied.items())])
@@ -306,17 +536,30 @@ def makes_sense(case: Case) -> bool:
         return False
     if options.get("padding") == "same":
         return bool(options["stride"] == 1)
-    if "kernel_size" not in options:
+    if case.kind == "batch_norm2d":
+        # One value per channel has no variance.
+        return case.batch * case.shape[1] * case.shape[2] > 1
+    if case.kind == "embedding":
+        return options["padding_idx"] is None or bool(options["padding_idx"] < options["num_embeddings"] > 1)
+    if case.kind == "upsample":
+        return options["align_corners"] is None or bool(options["mode"] == "bilinear")
+    if "kernel_size" not in options or case.kind in ("subsampling2d", "table_conv2d"):
         return True
     return all(axis_fits(case, axis) for axis in (0, 1))
 
 
 def axis_fits(case: Case, axis: int) -> bool:
-    """The padded image holds one kernel; a pooling window holds at least one cell of the image."""
+    """The padded image holds one kernel; a pooling window holds at least one cell of the image.
+
+    A transposed convolution leaves something after its padding is cut off.
+    """
     options = case.options
     extent, kernel = case.shape[1 + axis], both(options["kernel_size"])[axis]
     padding, dilation = both(options["padding"])[axis], both(options.get("dilation", 1))[axis]
     reach = dilation * (kernel - 1)
+    if case.kind == "conv_transpose2d":
+        stride, extra = both(options["stride"])[axis], both(options["output_padding"])[axis]
+        return extra < stride and (extent - 1) * stride + reach + extra >= 2 * padding
     if reach >= extent + 2 * padding:
         return False
     if case.kind == "conv2d":

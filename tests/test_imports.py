@@ -33,7 +33,9 @@ ALLOWED: dict[str, set[str]] = {
     "lessons": RUNNING | {"explain"},
     "derivation": MATHEMATICS,
     "bench": RUNNING | {"data", "train"},
-    "cli": RUNNING | {"bench", "derivation", "data", "train", "explain", "formats", "lessons", "pellucid"},
+    "experiments": RUNNING | {"data", "formats", "train"},
+    "cli": RUNNING
+    | {"bench", "derivation", "data", "experiments", "train", "explain", "formats", "lessons", "pellucid"},
     "__init__": RUNNING | {"derivation", "data", "train", "explain", "formats", "lessons"},
     "__main__": {"cli"},
 }
@@ -50,11 +52,12 @@ THIRD_PARTY: dict[str, tuple[str, ...]] = {
     "matplotlib": ("pellucid.train", "pellucid.explain"),
     "sklearn": ("pellucid.formats",),
     "onnx": ("pellucid.formats",),
+    "onnxruntime": ("pellucid.formats",),
     "torch": ("pellucid.bench.opponent",),  # what `pellucid bench` compares with, where it is installed
 }
 
 # These belong to extras: importing them when a module loads would make the extra a requirement.
-ONLY_INSIDE_FUNCTIONS = {"matplotlib", "sklearn", "onnx", "torch"}
+ONLY_INSIDE_FUNCTIONS = {"matplotlib", "sklearn", "onnx", "onnxruntime", "torch"}
 
 
 def imported_names(tree: ast.AST, package: str) -> Iterator[tuple[int, str]]:

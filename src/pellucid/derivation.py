@@ -10,7 +10,8 @@ from typing import Any
 
 from pellucid import layers, losses, optim
 from pellucid.errors import UsageError
-from pellucid.layers.base import Layer, Parameter, Randomness
+from pellucid.layers.base import Layer, Parameter, Randomness, input_tensor
+from pellucid.layers.recurrent import Recurrent
 from pellucid.losses import Loss
 from pellucid.notation import Equation, Tensor
 from pellucid.notation.derive import derive as derive_gradients
@@ -20,6 +21,7 @@ from pellucid.notation.program import order
 
 IMAGE = (3, 8, 8)
 VECTOR = (10,)
+SEQUENCE = (3, 4)
 BATCH = 2
 
 
@@ -68,14 +70,16 @@ def derive(what: Layer | Loss, input_shape: tuple[int, ...] | None = None) -> De
     """
     if isinstance(what, Loss):
         return _derive_loss(what, None)
-    x = Tensor("X", (BATCH, *(input_shape or _usual_shape(what))), role="input", name="x")
-    y = what.build((x,), "", Randomness())
-    if y is x:
+    shape = (BATCH, *(input_shape or _usual_shape(what)))
+    symbols = ("A", "B") if isinstance(what, layers.Add | layers.Concat) else ("X",)
+    inputs = tuple(input_tensor(what, shape, symbol.lower(), symbol) for symbol in symbols)
+    y = what.build(inputs, "", Randomness())
+    if y in inputs:
         return Derivation(f"{what!r}: Y = X", (), ())
     incoming = Tensor("dY", y.extents, role="input", name="dY")
     own = [t for t in what.tensors().values() if isinstance(t, Parameter)]
-    gradients = derive_gradients({y: incoming}, [x, *own])
-    return _sorted(f"{what!r}, X of shape {x.extents}", [y], list(gradients.values()))
+    gradients = derive_gradients({y: incoming}, [*(x for x in inputs if x.differentiable), *own])
+    return _sorted(f"{what!r}, {' and '.join(symbols)} of shape {shape}", [y], list(gradients.values()))
 
 
 def _derive_loss(loss: Loss, before: Layer | None) -> Derivation:
@@ -114,20 +118,45 @@ def _sorted(title: str, outputs: list[Tensor], gradients: list[Tensor]) -> Deriv
 
 def _usual_shape(layer: Layer) -> tuple[int, ...]:
     """An input that the layer takes."""
-    if isinstance(layer, layers.Conv2d):
+    if isinstance(layer, layers.CodeDistance):
+        return layer.codes.extents[1:]
+    if isinstance(layer, layers.Conv2d | layers.ConvTranspose2d | layers.TableConv2d):
         return (layer.in_channels, *IMAGE[1:])
+    if isinstance(layer, layers.Embedding):
+        return SEQUENCE[:1]
+    if isinstance(layer, Recurrent):
+        return (SEQUENCE[0], layer.input_size)
+    if isinstance(layer, layers.SelectStep):
+        return SEQUENCE
     if isinstance(layer, layers.Linear):
         return (layer.in_features,)
-    pooling = (layers.MaxPool2d, layers.AvgPool2d, layers.GlobalAvgPool2d, layers.Flatten, layers.FixedFilter2d)
-    return IMAGE if isinstance(layer, pooling) else VECTOR
+    if isinstance(layer, layers.BatchNorm2d | layers.Subsampling2d):
+        return (layer.num_features, *IMAGE[1:])
+    of_images = (
+        layers.MaxPool2d, layers.AvgPool2d, layers.GlobalAvgPool2d, layers.AdaptiveAvgPool2d, layers.Flatten,
+        layers.FixedFilter2d, layers.LocalResponseNorm, layers.Add, layers.Concat, layers.PaddedShortcut,
+        layers.GlobalMaxPool2d, layers.Upsample,
+    )  # fmt: skip
+    return IMAGE if isinstance(layer, of_images) else VECTOR
 
 
 _USUAL_ARGUMENTS: dict[str, dict[str, Any]] = {
     "conv2d": {"in_channels": 3, "out_channels": 4, "kernel_size": 3},
+    "convtranspose2d": {"in_channels": 3, "out_channels": 4, "kernel_size": 3},
     "maxpool2d": {"kernel_size": 2},
     "avgpool2d": {"kernel_size": 2},
+    "adaptiveavgpool2d": {"output_size": 2},
+    "subsampling2d": {"num_features": 3, "kernel_size": 2},
+    "tableconv2d": {"in_channels": 3, "table": ((0, 1), (1, 2), (0, 2), (0, 1, 2)), "kernel_size": 3},
+    "codedistance": {"codes": ((1, -1, 1, 1), (-1, 1, 1, -1))},
+    "paddedshortcut": {"out_channels": 5, "stride": 2},
+    "batchnorm2d": {"num_features": 3},
+    "localresponsenorm": {"size": 5},
     "linear": {"in_features": 10, "out_features": 4},
     "fixedfilter2d": {"kernel": "edge"},
+    "upsample": {"scale_factor": 2},
+    "embedding": {"num_embeddings": 10, "embedding_dim": 4},
+    **{name: {"input_size": 4, "hidden_size": 3} for name in ("rnn", "lstm", "gru")},
 }
 
 SOFTMAX_AND_LOSS = "softmax+cross_entropy"
@@ -146,7 +175,7 @@ def derive_by_name(name: str, arguments: Mapping[str, Any] | None = None) -> Der
     """
     given = dict(arguments or {})
     if name in layers.by_name():
-        if name == "conv2d" and "groups" in given:
+        if name in ("conv2d", "convtranspose2d") and "groups" in given:
             # Channels that any number of groups divides.
             given = {"in_channels": 2 * given["groups"], "out_channels": 2 * given["groups"], **given}
         return derive(_construct(layers.by_name()[name], {**_USUAL_ARGUMENTS.get(name, {}), **given}))

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from pellucid import engines, losses
 from pellucid.engines.base import Executable
-from pellucid.errors import ShapeError, UsageError
-from pellucid.layers.base import Layer, Randomness
+from pellucid.errors import DataError, ShapeError, UsageError
+from pellucid.layers.base import Layer, Randomness, input_tensor
 from pellucid.losses import Loss
 from pellucid.notation import Program, Tensor
 from pellucid.notation.derive import derive
@@ -52,14 +52,28 @@ def name_parameters(layer: Layer) -> None:
         tensor.name = name
 
 
-def batch(x: Values, dtype: np.dtype[Any]) -> Values:
-    """Images as an executable takes them; ShapeError for something that is no batch."""
+def batch(x: Values, dtype: np.dtype[Any], vocabulary: int | None = None) -> Values:
+    """Images, or tokens of a vocabulary, as an executable takes them.
+
+    Raises ShapeError for something that is no batch, DataError for numbers that are no tokens.
+    """
     x = np.asarray(x)
     if x.ndim < 2 or x.shape[0] < 1 or x.dtype.kind not in "fiub":
         raise ShapeError(
             f"expects a batch (N, ...) of at least one example with numbers; got {x.dtype} of shape {x.shape}"
         )
-    return np.ascontiguousarray(x, dtype)
+    return np.ascontiguousarray(x, dtype) if vocabulary is None else _tokens(x, vocabulary)
+
+
+def _tokens(x: Values, vocabulary: int) -> Values:
+    """Whole numbers from 0 to vocabulary - 1; DataError for any other."""
+    wrong = ~((x >= 0) & (x < vocabulary) & (np.floor(x) == x))
+    if wrong.any():
+        place = tuple(int(k) for k in np.argwhere(wrong)[0])
+        raise DataError(
+            f"the input at {list(place)} is {x[place]}: tokens are whole numbers from 0 to {vocabulary - 1}"
+        )
+    return np.ascontiguousarray(x, np.int64)
 
 
 class Inference:
@@ -89,7 +103,7 @@ class Inference:
 
     def _executable(self, size: int) -> tuple[Executable, str]:
         if size not in self._executables:
-            x = Tensor("X", (size, *self.input_shape), role="input", name="input")
+            x = input_tensor(self.model, (size, *self.input_shape))
             y = self.model.build((x,), "", None)
             program = Program.of([y])
             executable = self._engine.compile(program, dtype=self._dtype, threads=self._threads)
@@ -98,7 +112,7 @@ class Inference:
 
     def __call__(self, x: Values) -> Values:
         """The model's output for images (n, C, H, W); ShapeError when they do not fit."""
-        x = batch(x, floats(self._dtype))
+        x = batch(x, floats(self._dtype), self.model.vocabulary)
         if x.shape[1:] != self.input_shape or len(x) > self.batch_size:
             raise ShapeError(f"compiled for up to {self.batch_size} images of shape {self.input_shape}; got {x.shape}")
         for tensor, name in self._names:
@@ -140,7 +154,7 @@ def predict(model: Layer, x: Values, *, engine: str | None = None, dtype: str = 
 
     Raises ShapeError when the images do not fit the model.
     """
-    x = batch(x, floats(dtype))
+    x = batch(x, floats(dtype), model.vocabulary)
     infer = compile(model, min(len(x), PREDICTION_BATCH), x.shape[1:], engine, dtype=dtype)
     try:
         parts = [infer(x[k : k + infer.batch_size]) for k in range(0, len(x), infer.batch_size)]
@@ -170,9 +184,9 @@ def vjp(
     Raises ShapeError when x, dy or a parameter does not fit.
     """
     real = floats(dtype)
-    x = batch(x, real)
+    x = batch(x, real, model.vocabulary)
     name_parameters(model)
-    tensor = Tensor("X", x.shape, role="input", name="input")
+    tensor = input_tensor(model, x.shape)
     random = Randomness() if training else None
     y = model.build((tensor,), "", random)
     seed_in = Tensor("dY", y.extents, role="input", name="incoming gradient")

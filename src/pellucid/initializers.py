@@ -72,6 +72,25 @@ def he_normal(generator: np.random.Generator, shape: tuple[int, ...]) -> Values:
     return _normal(generator, shape, math.sqrt(2 / fans(shape)[0]))
 
 
+def he_normal_fan_out(generator: np.random.Generator, shape: tuple[int, ...]) -> Values:
+    """Standard deviation sqrt(2 / fan-out), which keeps the gradient's size: He et al., ICCV 2015."""
+    return _normal(generator, shape, math.sqrt(2 / fans(shape)[1]))
+
+
+def lecun_1998(generator: np.random.Generator, shape: tuple[int, ...]) -> Values:
+    """+-2.4 / fan-in: LeCun et al., Proc. IEEE 1998, appendix A."""
+    return _uniform(generator, shape, 2.4 / fans(shape)[0])
+
+
+def normal(deviation: float) -> Initializer:
+    """An initializer with this standard deviation whatever the fan-in, as the networks before 2015 have it."""
+
+    def drawn(generator: np.random.Generator, shape: tuple[int, ...]) -> Values:
+        return _normal(generator, shape, deviation)
+
+    return drawn
+
+
 def fan_in_uniform(generator: np.random.Generator, shape: tuple[int, ...]) -> Values:
     """+-sqrt(1 / fan-in): LeCun et al., "Efficient BackProp", 1998 (in spirit); PyTorch's default for weights."""
     return _uniform(generator, shape, math.sqrt(1 / fans(shape)[0]))
@@ -79,7 +98,18 @@ def fan_in_uniform(generator: np.random.Generator, shape: tuple[int, ...]) -> Va
 
 _BY_NAME: dict[str, Initializer] = {
     f.__name__: f
-    for f in (zeros, ones, notes_uniform, glorot_uniform, glorot_normal, he_uniform, he_normal, fan_in_uniform)
+    for f in (
+        zeros,
+        ones,
+        notes_uniform,
+        glorot_uniform,
+        glorot_normal,
+        he_uniform,
+        he_normal,
+        he_normal_fan_out,
+        fan_in_uniform,
+        lecun_1998,
+    )
 }
 
 

@@ -12,12 +12,40 @@ from pellucid import engines, losses, optim
 from pellucid.engines.base import Executable
 from pellucid.errors import CheckpointError, ShapeError, UsageError
 from pellucid.execution import Values, batch, floats, name_parameters, parameter_arrays, target_array
-from pellucid.layers.base import Layer, Randomness, name_tensors
+from pellucid.layers.base import Layer, Randomness, input_tensor, name_tensors
 from pellucid.losses import Loss
 from pellucid.models.graph import Graph
 from pellucid.models.summary import leaves
-from pellucid.notation import Program, Tensor
+from pellucid.notation import Expression, Program, Tensor
 from pellucid.notation.derive import derive
+
+
+def write_loss(
+    model: Layer, x: Tensor, random: Randomness | None, loss: Loss, target: Values
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The equations of a model's output, the target and the loss; while training, with those of auxiliary outputs.
+
+    An auxiliary output of weight w adds w times its own loss.
+    """
+    if isinstance(model, Graph):
+        values = model.values((x,), "", random)
+        output = values[model.output]
+        auxiliary = {name: values[name] for name in model.auxiliary if name in values}
+    else:
+        output, auxiliary = model.build((x,), "", random), {}
+    wanted = loss.target(output, target)
+    value = loss.forward(output, wanted)
+    name_tensors(value, "loss.output" if auxiliary else "loss", {output, wanted})
+    if isinstance(model, Graph) and auxiliary:
+        total: Expression = value[()]
+        for name, other in auxiliary.items():
+            own = loss.forward(other, wanted)
+            own.symbol = f"L_{name}"
+            name_tensors(own, f"loss.{name}", {other, wanted})
+            total = total + own[()] * model.auxiliary[name]
+        value = Tensor("L", name="loss")
+        value[()] = total
+    return output, wanted, value
 
 
 @dataclass(frozen=True)
@@ -35,12 +63,9 @@ def step_program(
     model: Layer, input_shape: tuple[int, ...], loss: Loss, target: Values, optimizer: optim.Optimizer | None
 ) -> Step:
     """The equations of one step for a batch (N, C, H, W) and targets like these; without an optimiser, no update."""
-    x = Tensor("X", input_shape, role="input", name="input")
+    x = input_tensor(model, input_shape)
     random = Randomness()
-    output = model.build((x,), "", random)
-    wanted = loss.target(output, target)
-    value = loss.forward(output, wanted)
-    name_tensors(value, "loss", {output, wanted})
+    output, wanted, value = write_loss(model, x, random, loss, target)
     parameters = {name: t for name, t in model.tensors().items() if t.role == "parameter"}
     gradients = derive({value: None}, parameters.values())
     updates: list[tuple[Tensor, Tensor]] = []
@@ -126,7 +151,7 @@ class TrainingStep:
         return float(out[step.loss.name])
 
     def _check(self, x: Values, y: Values) -> tuple[Values, Values]:
-        x, y = batch(x, floats(self._dtype)), np.asarray(y)
+        x, y = batch(x, floats(self._dtype), self.model.vocabulary), np.asarray(y)
         if x.shape[1:] != self.input_shape or len(x) > self.batch_size:
             raise ShapeError(f"compiled for up to {self.batch_size} images of shape {self.input_shape}; got {x.shape}")
         return x, y
@@ -234,7 +259,7 @@ def compile_training(
     if batch_size < 1:
         raise UsageError(f"batch_size must be at least 1; got {batch_size}")
     name_parameters(model)
-    model.build((Tensor("X", (1, *input_shape), role="input", name="input"),), "", None)
+    model.build((input_tensor(model, (1, *input_shape)),), "", None)
     chosen = losses.get(loss)
     return TrainingStep(
         model, batch_size, input_shape, chosen, optimizer or optim.SGD(0.01), engine, dtype, threads, seed

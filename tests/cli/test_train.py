@@ -82,6 +82,7 @@ def test_resuming_extends_a_finished_run(pellucid: Command, pictures: Path, tmp_
             2,
             ["no learning-rate schedule 'cosin'", "Did you mean 'cosine'"],
         ),
+        (["digits", "--augment", "flop"], 2, ["no augmentation 'flop'", "flip, crop"]),
         (["digits", "--engine", "cuda"], 2, ["unknown engine 'cuda'"]),
         (["digits", "--epochs", "0"], 2, ["training.epochs must be at least 1"]),
         (["digits", "--epochs", "many"], 2, ["'many' is not a valid integer"]),

@@ -10,6 +10,8 @@ NAMES = {
     "sqrt": math.sqrt,
     "tanh": math.tanh,
     "expm1": math.expm1,
+    "log1p": math.log1p,
+    "erf": math.erf,
     "sigmoid": lambda x: 1 / (1 + math.exp(-x)),
     "maximum": max,
     "minimum": min,

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+import pellucid as pc
 from pellucid.errors import CheckpointError, ResourceError
-from pellucid.formats import difference_report, load_into, load_weights, save_weights
+from pellucid.formats import difference_report, load_into, load_weights, save_model, save_weights
 from pellucid.formats.safetensors import decode, encode
 
 Array = np.ndarray[Any, Any]
@@ -114,6 +115,32 @@ def test_a_misfit_lists_every_difference_and_leaves_the_model_alone(tmp_path: Pa
         " shape mismatch: w must be 2x3 but is 3x2."
     )
     assert model.loaded is None
+
+
+def test_counters_of_batches_are_passed_over(tmp_path: Path) -> None:
+    model = Model()
+    save_weights(tmp_path / "w", {**model.parameters, **model.states, "bn1.num_batches_tracked": np.array(7)})
+    load_into(model, tmp_path / "w")
+    assert model.loaded is not None and model.loaded.keys() == {"w", "b", "mean"}
+
+
+def test_without_strict_names_may_differ_but_shapes_must_fit(tmp_path: Path) -> None:
+    model = Model()
+    save_weights(tmp_path / "w", {"b": np.ones(2, np.float32), "extra": np.array(1.0)})
+    load_into(model, tmp_path / "w", strict=False)
+    assert model.loaded is not None and model.loaded.keys() == {"w", "b", "mean"}
+    assert model.loaded["b"].tolist() == [1, 1] and model.loaded["mean"] is model.states["mean"]
+    save_weights(tmp_path / "w", {"b": np.ones(3, np.float32)})
+    with pytest.raises(CheckpointError, match=r"shape mismatch: b must be 2 but is 3\.$"):
+        load_into(model, tmp_path / "w", strict=False)
+
+
+def test_a_whole_model_is_saved(tmp_path: Path) -> None:
+    model = pc.models.create("lenet5").init(seed=1)
+    save_model(model, tmp_path / "w.safetensors", model.spec)
+    other = pc.models.create("lenet5").init(seed=2)
+    assert load_into(other, tmp_path / "w.safetensors").spec == model.spec
+    assert all(np.array_equal(other.parameters[name], values) for name, values in model.parameters.items())
 
 
 def test_a_long_difference_is_cut_short() -> None:

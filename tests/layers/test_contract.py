@@ -5,6 +5,7 @@ whole numbers. `test_every_layer_is_in_the_table` watches that no layer is forgo
 """
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from tests.layers.harness import (
     run,
 )
 from tests.oracles.differences import Point, check_gradient
-from tests.oracles.inputs import Inputs, integer_answer, integer_inputs, is_exact, real_answer, real_inputs
+from tests.oracles.inputs import integer_answer, integer_inputs, is_exact, real_answer, real_inputs
 
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 exact_cases = pytest.mark.parametrize("case", [c for c in CASES if is_exact(c)], ids=lambda case: case.id)
@@ -35,14 +36,16 @@ def test_double_precision_agrees_with_plain_loops(case: Case, double_engine: str
 @every_case
 def test_single_precision_agrees_with_plain_loops(case: Case, engine: str, repro: str) -> None:
     actual = run(build(case), real_inputs(case), engine=engine, dtype="float32")
-    assert_results_close_in_norm(actual, real_answer(case), rtol=1e-6, repro=repro)
+    # A recurrent layer is a chain of steps, each of which rounds what the one before has rounded.
+    rtol = 5e-6 if case.kind in ("rnn", "lstm", "gru") else 1e-6
+    assert_results_close_in_norm(actual, real_answer(case), rtol=rtol, repro=repro)
 
 
 @exact_cases
 def test_whole_numbers_give_exactly_what_plain_loops_give(case: Case, engine: str, repro: str) -> None:
     expected = integer_answer(case)
     for array in (expected.y, expected.dx, *expected.gradients.values()):
-        assert np.max(np.abs(array)) < 2**22, "too large to be exact in single precision"
+        assert np.max(np.abs(array), initial=0) < 2**22, "too large to be exact in single precision"
     actual = run(build(case), integer_inputs(case), engine=engine, dtype="float32")
     assert_results_identical(actual, expected, repro=repro)
 
@@ -53,14 +56,17 @@ def test_gradients_agree_with_central_differences(case: Case, double_engine: str
 
     def objective(point: Point) -> float:
         parameters = {name: point[name] for name in given.parameters}
-        moved = run(layer, Inputs(point["x"], parameters, given.dy), engine=double_engine, dtype="float64")
+        x = point.get("x", given.x)
+        moved = run(layer, replace(given, x=x, parameters=parameters), engine=double_engine, dtype="float64")
         return float(np.sum(moved.y * given.dy))
 
     derived = run(layer, given, engine=double_engine, dtype="float64")
+    # Tokens are whole numbers, which cannot be moved a little.
+    x, dx = ({}, {}) if case.kind == "embedding" else ({"x": given.x}, {"x": derived.dx})
     check_gradient(
         objective,
-        {"x": given.x, **given.parameters},
-        {"x": derived.dx, **derived.gradients},
+        {**x, **given.parameters},
+        {**dx, **derived.gradients},
         seed=case.seed,
         repro=repro,
     )

@@ -224,3 +224,80 @@ def test_a_layer_named_like_something_of_the_training_step(name: str) -> None:
 def test_repr_shows_the_layers() -> None:
     shown = repr(pc.Sequential([("flat", Flatten()), ("fc", Linear(4, 2))]))
     assert shown == "Sequential(\n  flat: Flatten()\n  fc: Linear(in_features=4, out_features=2)\n)"
+
+
+# ---- auxiliary outputs
+
+
+def with_auxiliary(weight: float = 0.3) -> pc.Graph:
+    """Two dense layers, and a classifier behind the first one that helps to train."""
+    model = pc.Graph([("flatten", pc.layers.Flatten()), ("fc1", pc.layers.Linear(12, 5)), ("act", pc.layers.Tanh())])
+    model.add("fc2", pc.layers.Linear(5, 3))
+    model.add("aux", pc.layers.Linear(5, 3), "act")
+    model.auxiliary["aux"] = weight
+    return model.init(seed=4)
+
+
+def cross_entropy_and_slope(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
+    shifted = np.exp(logits - logits.max(1, keepdims=True))
+    p = shifted / shifted.sum(1, keepdims=True)
+    rows = np.arange(len(labels))
+    slope = p.copy()
+    slope[rows, labels] -= 1
+    return float(-np.log(p[rows, labels]).mean()), slope / len(labels)
+
+
+def test_auxiliary_losses_count_with_their_weight(engine: str, generator: np.random.Generator) -> None:
+    model, labels = with_auxiliary(), np.array([0, 2, 1, 1])
+    x = generator.normal(size=(4, 3, 2, 2)).astype(np.float32)
+    before = {name: value.astype(np.float64) for name, value in model.parameters.items()}
+    step = pc.compile_training(model, 4, (3, 2, 2), optimizer=pc.optim.SGD(lr=1.0), engine=engine)
+    loss = step(x, labels)
+    after = step.parameters
+    step.close()
+    hidden = np.tanh(x.reshape(4, 12) @ before["fc1.weight"].T + before["fc1.bias"])
+    main, slope = cross_entropy_and_slope(hidden @ before["fc2.weight"].T + before["fc2.bias"], labels)
+    aux, aux_slope = cross_entropy_and_slope(hidden @ before["aux.weight"].T + before["aux.bias"], labels)
+    assert loss == pytest.approx(main + 0.3 * aux, rel=1e-5)
+    np.testing.assert_allclose(before["aux.weight"] - after["aux.weight"], 0.3 * aux_slope.T @ hidden, atol=1e-6)
+    back = (slope @ before["fc2.weight"] + 0.3 * aux_slope @ before["aux.weight"]) * (1 - hidden**2)
+    np.testing.assert_allclose(before["fc1.bias"] - after["fc1.bias"], back.sum(0), atol=1e-6)
+
+
+def test_inference_computes_no_auxiliary_output() -> None:
+    model = with_auxiliary()
+    x = np.ones((2, 3, 2, 2), np.float32)
+    assert pc.predict(model, x, engine="numpy").shape == (2, 3)
+    assert model.output == "fc2"
+    reads = pc.notation.Program.of([model.forward(pc.notation.Tensor("X", (2, 3, 2, 2), role="input"))]).given
+    assert {t.name for t in reads} >= {"fc2.weight"} and "aux.weight" not in {t.name for t in reads}
+
+
+def test_the_summary_has_the_parameters_of_auxiliary_outputs_but_not_their_cost() -> None:
+    summary = with_auxiliary().summary((3, 2, 2))
+    rows = {row.name: (row.parameters, row.multiply_adds, row.auxiliary) for row in summary.rows}
+    assert rows["aux"] == (18, 15, True) and rows["fc2"] == (18, 15, False)
+    assert summary.parameters == 65 + 18 + 18 and summary.multiply_adds == 60 + 15
+    assert str(summary).endswith("* computed only while training: the total has their parameters, not their cost")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("fc3", "the model has no layer 'fc3', which is named as an auxiliary output"),
+        ("act", "fc2 reads 'act', but inference does not compute auxiliary outputs"),
+    ],
+)
+def test_auxiliary_outputs_that_cannot_be(name: str, message: str) -> None:
+    model = with_auxiliary()
+    model.auxiliary[name] = 0.1
+    with pytest.raises(UsageError) as error:
+        pc.predict(model, np.ones((2, 3, 2, 2), np.float32))
+    assert str(error.value) == message
+
+
+def test_a_number_of_an_auxiliary_output_can_be_opened() -> None:
+    """In training its loss is part of the loss that is explained."""
+    model, x = with_auxiliary(), np.ones((2, 3, 2, 2), np.float32)
+    opened = pc.explain(model, x, "loss", target=np.array([0, 1]), training=True)
+    assert "L_aux" in str(opened) and "0.3" in str(opened)

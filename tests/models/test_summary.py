@@ -57,7 +57,7 @@ def test_as_data() -> None:
     assert data["input_shape"] == [3, 24, 24]
     assert data["layers"][0] == {
         "name": "conv1", "kind": "Conv2d", "output_shape": [8, 12, 12], "parameters": 224,
-        "multiply_adds": 31_104, "flops": 63_360,
+        "multiply_adds": 31_104, "flops": 63_360, "auxiliary": False,
     }  # fmt: skip
     assert (data["parameters"], data["multiply_adds"]) == (385, 32_336)
 

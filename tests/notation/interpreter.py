@@ -7,6 +7,7 @@ f(x + ih) / h is f'(x) to full precision, without the cancellation of difference
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -31,7 +32,10 @@ from pellucid.notation.expression import (
 Array = npt.NDArray[Any]
 Point = Mapping[Index, int]
 STEP = 1e-20
-FUNCTIONS = {"exp": np.exp, "log": np.log, "sqrt": np.sqrt, "tanh": np.tanh, "expm1": np.expm1}
+FUNCTIONS = {
+    "exp": np.exp, "log": np.log, "sqrt": np.sqrt, "tanh": np.tanh, "expm1": np.expm1, "log1p": np.log1p,
+    "erf": np.vectorize(math.erf),
+}  # fmt: skip
 
 
 def points(indices: Iterable[Index]) -> Iterator[dict[Index, int]]:

@@ -17,9 +17,11 @@ from pellucid.notation import (
     Tensor,
     bracket,
     constant,
+    erf,
     exp,
     indices,
     log,
+    log1p,
     max_over,
     maximum,
     sqrt,
@@ -372,7 +374,9 @@ def test_maximum_with_ties() -> None:
         (lambda x: 1 / x, "-dY[i] * Y[i] / X[i]"),
         (lambda x: exp(x), "dY[i] * Y[i]"),
         (lambda x: log(x), "dY[i] / X[i]"),
-        (lambda x: sqrt(x), "0.5 * dY[i] / Y[i]"),
+        (lambda x: sqrt(x), "dY[i] / (2 * Y[i])"),
+        (lambda x: log1p(x), "dY[i] / (1 + X[i])"),
+        (lambda x: erf(x), "1.12838 * dY[i] * exp(-X[i]^2)"),
         (lambda x: 3 * x - x, "2 * dY[i]"),
         (lambda x: x - x, "0"),
         (lambda x: constant(x) * x, "dY[i] * constant(X[i])"),
@@ -476,3 +480,35 @@ def test_an_access_with_too_many_strides() -> None:
     y = defined(sum_over([u, v], x[2 * i + 4 * u + 3 * v]), i)
     with pytest.raises(NotationError, match=r"X\[2\*i\+4\*u\+3\*v\]: 2\*i\+4\*u\+3\*v has too many strided indices"):
         derive({y: given("dY", 3)}, [x])
+
+
+# ---- parts and guards
+
+
+def test_readers_of_different_parts_share_no_sum() -> None:
+    """Each writes its own part of the gradient: other phases, or another range."""
+    x, y = given("X", 9), Tensor("Y", (9,))
+    half, third = Index("i", 3), Index("j", 3)
+    y[2 * half] = x[2 * half] * 5
+    y[2 * half + 1] = x[2 * half + 1] ** 2
+    y[third + 6] = -x[third + 6]
+    assert formulas(y, x) == [
+        "dX[2*i] = 5 * dY[2*i]",
+        "dX[2*i+1] = 2 * dY[2*i+1] * X[2*i+1]",
+        "dX[j+6] = -dY[j+6]",
+    ]
+    z = Tensor("Z", (9,))
+    z[2 * half] = x[2 * half]
+    z[2 * half + 1] = x[2 * half]
+    assert [line.split(" = ")[0] for line in formulas(z, x)][-1] != "dX[2*i]", "here two readers do share elements"
+
+
+def test_a_multiple_of_an_index_needs_no_guard_where_it_leaves_its_tensor() -> None:
+    """dY[2*x+2*u-1] is 0 wherever x+u-1 is outside 0 .. 3; but dY[x+u] would not be outside with it."""
+    x, w, y = given("X", 4), given("W", 2), Tensor("Y", (8,))
+    i, u = Index("i", 4), Index("u", 2)
+    y[2 * i + 1] = sum_over([u], x[i - u + 1] * w[u])
+    assert formulas(y, x) == ["dX[x] = sum(u) dY[2*x+2*u-1] * W[u]"]
+    z = Tensor("Z", (9,))
+    z[2 * i + 2] = sum_over([u], x[i - u + 1] * w[u])
+    assert formulas(z, x) == ["dX[x] = sum(u) dY[2*x+2*u] * W[u] * [x+u-1 >= 0]"]

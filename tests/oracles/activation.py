@@ -54,6 +54,64 @@ def scaled_tanh(x: Array, dy: Array | None = None, *, amplitude: float = 1.7159,
     )
 
 
+def elu(x: Array, dy: Array | None = None, *, alpha: float = 1.0) -> Result:
+    """x above 0, alpha * (exp(x) - 1) elsewhere."""
+    return elementwise(
+        x, dy, lambda e: e if e > 0 else alpha * math.expm1(e), lambda e: 1.0 if e > 0 else alpha * math.exp(e)
+    )
+
+
+def softplus(x: Array, dy: Array | None = None, *, beta: float = 1.0, threshold: float = 20.0) -> Result:
+    """log(1 + exp(beta x)) / beta up to a threshold of beta x, x itself above; the slope is sigmoid(beta x), then 1."""
+    return elementwise(
+        x,
+        dy,
+        lambda e: e if beta * e > threshold else math.log1p(math.exp(beta * e)) / beta,
+        lambda e: 1.0 if beta * e > threshold else _sigmoid(beta * e),
+    )
+
+
+def silu(x: Array, dy: Array | None = None) -> Result:
+    """x * sigmoid(x); the slope is s + x s (1 - s)."""
+    return elementwise(x, dy, lambda e: e * _sigmoid(e), lambda e: _sigmoid(e) + e * _sigmoid(e) * _sigmoid(-e))
+
+
+def hardswish(x: Array, dy: Array | None = None) -> Result:
+    """0 below -3, x above 3, x (x + 3) / 6 between."""
+
+    def value(e: float) -> float:
+        if abs(e) >= 3:
+            return e if e > 0 else 0.0
+        return e * (e + 3) / 6
+
+    def slope(e: float) -> float:
+        if abs(e) >= 3:
+            return 1.0 if e > 0 else 0.0
+        return (2 * e + 3) / 6
+
+    return elementwise(x, dy, value, slope)
+
+
+def gelu(x: Array, dy: Array | None = None, *, approximate: str = "none") -> Result:
+    """x * Phi(x), the slope Phi(x) + x * phi(x); or with Phi written by a tanh."""
+    if approximate == "none":
+        return elementwise(
+            x,
+            dy,
+            lambda e: e * math.erfc(-e / math.sqrt(2)) / 2,
+            lambda e: math.erfc(-e / math.sqrt(2)) / 2 + e * math.exp(-e * e / 2) / math.sqrt(2 * math.pi),
+        )
+
+    def bend(e: float) -> float:
+        return math.sqrt(2 / math.pi) * (e + 0.044715 * e**3)
+
+    def slope(e: float) -> float:
+        steep = math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * e * e)
+        return (1 + math.tanh(bend(e))) / 2 + e / math.cosh(bend(e)) ** 2 * steep / 2
+
+    return elementwise(x, dy, lambda e: e * (1 + math.tanh(bend(e))) / 2, slope)
+
+
 def _log_softmax_row(row: list[float]) -> list[float]:
     largest = max(row)
     log_sum = largest + math.log(math.fsum(math.exp(e - largest) for e in row))

@@ -46,3 +46,31 @@ def flatten(x: Array, dy: Array | None = None) -> Result:
                     dx[n, c, i, j] = dy[n, at]
                     at += 1
     return Result(y, dx)
+
+
+def add_channel(x: Array, dy: Array | None = None) -> Result:
+    """Each image as the only channel of another."""
+    y = np.zeros((x.shape[0], 1, *x.shape[1:]))
+    if dy is None:
+        dy = np.ones(y.shape)
+    dx = np.zeros(x.shape)
+    for n in range(x.shape[0]):
+        for c in range(x.shape[1]):
+            for i in range(x.shape[2]):
+                for j in range(x.shape[3]):
+                    y[n, 0, c, i, j] = x[n, c, i, j]
+                    dx[n, c, i, j] = dy[n, 0, c, i, j]
+    return Result(y, dx)
+
+
+def code_distance(x: Array, dy: Array | None = None, *, codes: tuple[tuple[float, ...], ...]) -> Result:
+    """Minus the sum of the squared differences from each code."""
+    y = np.zeros((x.shape[0], len(codes)))
+    dy = np.ones(y.shape) if dy is None else dy
+    dx = np.zeros(x.shape)
+    for n in range(x.shape[0]):
+        for k, code in enumerate(codes):
+            for o, wanted in enumerate(code):
+                y[n, k] -= (x[n, o] - wanted) ** 2
+                dx[n, o] -= 2 * dy[n, k] * (x[n, o] - wanted)
+    return Result(y, dx)

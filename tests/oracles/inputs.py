@@ -1,6 +1,6 @@
 """Inputs, parameters and output gradients for a case of the table: always the same ones for the same case."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from math import lcm, prod
 
@@ -11,8 +11,16 @@ from tests.oracles.layers import answer, parameter_shapes
 from tests.oracles.pool import windows
 from tests.oracles.result import Array, Result
 
-INTEGER_KINDS = ("conv2d", "max_pool2d", "avg_pool2d", "global_avg_pool2d", "linear", "relu", "flatten")
+INTEGER_KINDS = (
+    "conv2d", "conv_transpose2d", "max_pool2d", "avg_pool2d", "global_avg_pool2d", "linear", "relu", "flatten",
+    "add_channel", "global_max_pool2d", "embedding", "select_step", "add", "concat", "padded_shortcut",
+    "table_conv2d",
+)  # fmt: skip
 """Layers that give whole numbers for whole numbers, whatever their arguments."""
+
+
+STRETCH = {"hardswish": 5.0, "softplus": 5.0}
+"""By how much numbers between -1 and 1 are stretched for layers that bend further out."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +30,8 @@ class Inputs:
     x: Array
     parameters: dict[str, Array]
     dy: Array
+    states: dict[str, Array] = field(default_factory=dict)
+    training: bool = True
 
 
 def separated(generator: np.random.Generator, shape: tuple[int, ...]) -> Array:
@@ -37,6 +47,14 @@ def separated(generator: np.random.Generator, shape: tuple[int, ...]) -> Array:
     return exact.reshape(shape)
 
 
+def tokens(generator: np.random.Generator, case: Case) -> Array:
+    """Whole numbers below the size of the vocabulary."""
+    chosen = generator.integers(case.options["num_embeddings"], size=case.x_shape).astype(np.float64)
+    if case.options["padding_idx"] is not None:
+        chosen.flat[0] = case.options["padding_idx"] ^ 1  # one that is not the padding
+    return chosen
+
+
 def integers(generator: np.random.Generator, shape: tuple[int, ...], zeros: bool) -> Array:
     """Small whole numbers, with many ties, the first one positive; zeros among them if wanted."""
     values = [-3, -2, -1, 0, 1, 2, 3] if zeros else [-2, -1, 1, 2, 3]
@@ -49,12 +67,22 @@ def integers(generator: np.random.Generator, shape: tuple[int, ...], zeros: bool
 def real_inputs(case: Case) -> Inputs:
     """Inputs at which every layer is differentiable."""
     generator = np.random.default_rng(case.seed)
-    x = separated(generator, case.x_shape)
+    x = STRETCH.get(case.kind, 1.0) * separated(generator, case.x_shape)
+    x = tokens(generator, case) if case.kind == "embedding" else x
     parameters = {
         name: separated(generator, shape) for name, shape in parameter_shapes(case.kind, case.options).items()
     }
-    y_shape = answer(case.kind, case.options, x, parameters).y.shape
-    return Inputs(x, parameters, separated(generator, y_shape))
+    states = running_statistics(generator, case)
+    y_shape = answer(case.kind, case.options, x, {**parameters, **states}).y.shape
+    return Inputs(x, parameters, separated(generator, y_shape), states, case.options.get("training", True))
+
+
+def running_statistics(generator: np.random.Generator, case: Case) -> dict[str, Array]:
+    """A mean and a positive variance for each channel of a batch normalisation that keeps them."""
+    if not case.options.get("track_running_stats"):
+        return {}
+    shape = case.shape[:1]
+    return {"running_mean": separated(generator, shape), "running_var": np.abs(separated(generator, shape))}
 
 
 @cache
@@ -63,6 +91,7 @@ def integer_inputs(case: Case) -> Inputs:
     generator = np.random.default_rng(case.seed)
     scale = common_count(case)
     x = scale * integers(generator, case.x_shape, zeros=True)
+    x = tokens(generator, case) if case.kind == "embedding" else x
     parameters = {
         name: integers(generator, shape, zeros=False)
         for name, shape in parameter_shapes(case.kind, case.options).items()
@@ -75,7 +104,7 @@ def integer_inputs(case: Case) -> Inputs:
 def real_answer(case: Case) -> Result:
     """What plain loops give for `real_inputs`."""
     given = real_inputs(case)
-    return answer(case.kind, case.options, given.x, given.parameters, given.dy)
+    return answer(case.kind, case.options, given.x, {**given.parameters, **given.states}, given.dy)
 
 
 @cache
@@ -92,6 +121,8 @@ def is_exact(case: Case) -> bool:
         return float(options["negative_slope"] * 4).is_integer()
     if case.kind == "fixed_filter2d":
         return all(float(value * 16).is_integer() for row in options["kernel"] for value in row)
+    if case.kind == "upsample":
+        return bool(options["mode"] == "nearest")
     return case.kind in INTEGER_KINDS
 
 

@@ -1,5 +1,6 @@
 """Max, average and global average pooling, window by window."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -122,3 +123,57 @@ def global_avg_pool2d(x: Array, dy: Array | None = None) -> Result:
             means.append(sum(flat(x[n, c])) / (height * width))
             dxs += [float(dy[n, c]) / (height * width)] * (height * width)
     return Result(shaped(means, (batch, channels)), shaped(dxs, x.shape))
+
+
+def global_max_pool2d(x: Array, dy: Array | None = None) -> Result:
+    """The largest cell of each map; its gradient goes to the first of equal ones."""
+    y = np.zeros(x.shape[:2])
+    given = np.ones(y.shape) if dy is None else dy
+    dx = np.zeros(x.shape)
+    for n, maps in enumerate(x):
+        for c, cells in enumerate(maps):
+            values = flat(cells)
+            best = max(values)
+            y[n, c] = best
+            dx[n, c, values.index(best) // x.shape[3], values.index(best) % x.shape[3]] = given[n, c]
+    return Result(y, dx)
+
+
+def adaptive_avg_pool2d(
+    x: Array, dy: Array | None = None, *, output_size: int | tuple[int | None, int | None]
+) -> Result:
+    """Mean of each of so many windows along either axis; they may overlap."""
+    wanted = (output_size, output_size) if isinstance(output_size, int) else output_size
+    spans = []
+    for size, out in zip(x.shape[2:], wanted, strict=True):
+        number = size if out is None else out
+        spans.append([range(math.floor(k * size / number), math.ceil((k + 1) * size / number)) for k in range(number)])
+    y = np.zeros((*x.shape[:2], len(spans[0]), len(spans[1])))
+    dy = np.ones(y.shape) if dy is None else dy
+    dx = np.zeros(x.shape)
+    for n in range(x.shape[0]):
+        for c in range(x.shape[1]):
+            for i, rows in enumerate(spans[0]):
+                for j, columns in enumerate(spans[1]):
+                    cells = [(r, q) for r in rows for q in columns]
+                    y[n, c, i, j] = math.fsum(float(x[n, c, r, q]) for r, q in cells) / len(cells)
+                    for r, q in cells:
+                        dx[n, c, r, q] += dy[n, c, i, j] / len(cells)
+    return Result(y, dx)
+
+
+def subsampling2d(x: Array, weight: Array, bias: Array, dy: Array | None = None, *, kernel_size: Size) -> Result:
+    """Mean of each window that fits, times its map's coefficient, plus its map's bias."""
+    rows, columns = pair(kernel_size)
+    y = np.zeros((*x.shape[:2], x.shape[2] // rows, x.shape[3] // columns))
+    dy = np.ones(y.shape) if dy is None else dy
+    dx, dw, db = np.zeros(x.shape), np.zeros(x.shape[1]), np.zeros(x.shape[1])
+    for n, c, i, j in np.ndindex(*y.shape):
+        cells = [(i * rows + u, j * columns + v) for u in range(rows) for v in range(columns)]
+        mean = math.fsum(float(x[n, c, r, q]) for r, q in cells) / len(cells)
+        y[n, c, i, j] = mean * weight[c] + bias[c]
+        dw[c] += dy[n, c, i, j] * mean
+        db[c] += dy[n, c, i, j]
+        for r, q in cells:
+            dx[n, c, r, q] += dy[n, c, i, j] * weight[c] / len(cells)
+    return Result(y, dx, {"weight": dw, "bias": db})

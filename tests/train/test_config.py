@@ -16,6 +16,7 @@ from pellucid.train.schedules import Cosine, LinearWarmup
 VALUES: dict[str, Any] = {
     "epochs": 2,
     "batch_size": 8,
+    "augment": None,
     "seed": 3,
     "patience": None,
     "checkpoint_every": 500,

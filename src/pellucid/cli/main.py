@@ -22,10 +22,13 @@ from pellucid.errors import PellucidError
 COMMANDS = {
     "train": "Train a model on a data set and write a run folder.",
     "eval": "Measure a trained model on a split of its data.",
+    "experiment": "Train several networks to answer a question, such as what depth does.",
     "predict": "Classify image files or folders with a trained model.",
     "summary": "List a model's layers: shapes, parameters, multiply-adds.",
     "derive": "Print a layer's equation and the gradients derived from it.",
     "explain": "Open one number, forward or backward, into its arithmetic.",
+    "export": "Write a model as ONNX or its weights as safetensors.",
+    "convert": "Turn a PyTorch .pth file into safetensors, without running code.",
     "bench": "Measure speed on this machine, also beside PyTorch.",
     "compile": "Print what the native engine makes of a model: loops, LLVM, assembly, speed.",
     "models": "List the models that can be trained.",

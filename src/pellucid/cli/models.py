@@ -21,6 +21,7 @@ def command(as_json: bool) -> None:
         rows.append(
             {
                 "name": name,
+                "paper": models.source(name),
                 "input_shape": shape,
                 "classes": model.classes,
                 "parameters": summary.parameters if summary else None,

@@ -44,9 +44,16 @@ def evaluation_loss(run: Any) -> str:
 
 
 def model_or_run(name: str, options: dict[str, Any], which: Which = "best") -> tuple[Any, Any]:
-    """A model by its name, or a stored run's model with that run (otherwise None)."""
+    """A model by its name or from an ONNX file, or a stored run's model with that run (otherwise None)."""
     from pellucid import models
     from pellucid.train import load_run
+
+    if name.endswith(".onnx"):
+        from pellucid.formats.onnx import import_onnx
+
+        if options:
+            raise UsageError(f"{name} is a finished model: leave out --option.")
+        return import_onnx(name), None
 
     if name not in models.names() and Path(name).is_dir():
         if options:

@@ -49,6 +49,8 @@ SETTINGS = (
     Setting("training.batch_size", "--batch-size", int, "Images per step.", minimum=1),
     Setting("training.loss", "--loss", str, "Loss function.", "cross_entropy"),
     Setting("training.schedule", "--schedule", str, "Course of the learning rate over the epochs."),
+    Setting("training.augment", "--augment", str,
+            "Random changes to the training images: flip, crop, or flip:0.5,crop:4 with numbers; none."),
     Setting("training.seed", "--seed", int, "Seed of the weights, the split and the order of the images.",
             0, minimum=0),
     Setting("training.patience", "--patience", int, "Stop after this many epochs without improvement.",

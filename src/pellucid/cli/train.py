@@ -38,7 +38,7 @@ def command(
     \b
     pellucid train digits --out runs/first
     pellucid train mnist --model notes-cnn --epochs 3 --out runs/a
-    pellucid train photos/ --model lenet5 --option activation=tanh --lr 0.01 --out runs/b
+    pellucid train photos/ --model lenet5 --option activation=tanh --lr 0.01 --augment flip,crop --out runs/b
     pellucid train --resume --out runs/a --epochs 6
     pellucid train -c runs/a/config.toml --out runs/c
 
@@ -111,6 +111,7 @@ def train(config: Config, resume: bool) -> Any:
         patience=config["training.patience"],
         resume=resume,
         schedule=config["training.schedule"],
+        augment=config["training.augment"],
         checkpoint_every=config["training.checkpoint_every"],
         config=config.tables(),
     )

@@ -12,11 +12,11 @@ from pellucid.data.counter import Draws
 from pellucid.data.dataset import Dataset
 from pellucid.data.partition import Indices, check_seed, random_order
 from pellucid.data.prefetch import Prefetcher
-from pellucid.data.source import Images, Labels
+from pellucid.data.source import Labels
 from pellucid.data.transforms import Transform
 from pellucid.errors import ConfigError
 
-Batch: TypeAlias = tuple[npt.NDArray[np.float32], Labels]
+Batch: TypeAlias = tuple[npt.NDArray[np.float32] | npt.NDArray[np.int64], Labels]
 
 
 class Batches:
@@ -75,7 +75,7 @@ class Batches:
             yield self._batch(order[number * self.batch_size : (number + 1) * self.batch_size])
 
     def _batch(self, indices: Indices) -> Batch:
-        images: Images = self.dataset.images[indices]
+        images = self.dataset.images[indices]
         for position, transform in enumerate(self.transforms):
             images = transform(images, Draws((self.seed, self.epoch, position), indices))
         return self.dataset.normalisation.apply(images), self.dataset.labels[indices]

@@ -124,6 +124,8 @@ def from_arrays(
 ) -> Splits:
     """Splits from arrays in memory: pairs of images (N, C, H, W), uint8 or float32, and labels (N,).
 
+    In place of images, sentences (N, L) of tokens, int64.
+
     ``validation`` is a pair, or the fraction to cut from the training images. Without ``classes`` they are
     named by number. Such splits cannot be restored from ``data.json``, which keeps no pixels.
     """

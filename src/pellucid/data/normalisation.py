@@ -9,12 +9,16 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from pellucid.data.source import Images
 from pellucid.errors import DataError
+
+Batch: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.int64]
+"""What a network is given: normalised images, or tokens."""
 
 COUNTED_TOGETHER = 1024
 """Images counted in one piece."""
@@ -37,10 +41,12 @@ class Normalisation:
 
     @classmethod
     def measured_on(cls, images: Images) -> Normalisation:
-        """Measure images (N, C, H, W). A channel without any variation gets the deviation 1.
+        """Measure images (N, C, H, W). A channel without any variation gets the deviation 1; tokens stay as they are.
 
         Bytes are counted rather than summed, so the result is exact and the same everywhere.
         """
+        if images.dtype == np.int64:
+            return cls((0.0,), (1.0,), full_scale=1.0)
         if images.dtype == np.uint8:
             moments = [_exact_moments(counts) for counts in _counts(images)]
             return cls(tuple(mean for mean, _ in moments), tuple(std or 1.0 for _, std in moments))
@@ -56,8 +62,10 @@ class Normalisation:
         mean, std = np.array(self.mean)[:, np.newaxis], np.array(self.std)[:, np.newaxis]
         return np.asarray((levels - mean) / std, np.float32)
 
-    def apply(self, images: Images) -> npt.NDArray[np.float32]:
-        """Normalise images (N, C, H, W) to float32."""
+    def apply(self, images: Images) -> Batch:
+        """Normalise images (N, C, H, W) to float32; tokens are numbers of things, which cannot be normalised."""
+        if images.dtype == np.int64:
+            return images.astype(np.int64)
         if images.ndim != 4 or images.shape[1] != len(self.mean):
             raise DataError(
                 f"the normalisation is for images (N, {len(self.mean)}, H, W), but these are {images.shape}."

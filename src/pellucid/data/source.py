@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from pellucid.data.progress import ProgressCallback
 
-Images: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
+Images: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.float32] | npt.NDArray[np.int64]
+"""Bytes or numbers (N, C, H, W), or sentences of tokens (N, L), which are whole numbers."""
 Labels: TypeAlias = npt.NDArray[np.int64]
 
 SPLITS = ("train", "validation", "test")

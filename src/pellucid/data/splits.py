@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from pellucid.data.dataset import Dataset
+from pellucid.data.dataset import Dataset, is_tokens
 from pellucid.data.normalisation import Normalisation
 from pellucid.data.source import SPLITS
 
@@ -43,8 +43,8 @@ class Splits:
         return self.train.normalisation
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(C, H, W)."""
+    def image_shape(self) -> tuple[int, ...]:
+        """(C, H, W), or (L,) of sentences."""
         return self.train.image_shape
 
     def split(self, name: str) -> Dataset | None:
@@ -61,16 +61,18 @@ class Splits:
     def description(self) -> str:
         """Several lines for people: sizes, origins of the splits, normalisation, and what was left out."""
         shape = "x".join(map(str, self.image_shape))
-        lines = [f"{self.name}: {len(self.classes)} classes, images {shape} ({self.place})"]
+        kind = f"sentences of {shape} tokens" if is_tokens(self.train.images) else f"images {shape}"
+        lines = [f"{self.name}: {len(self.classes)} classes, {kind} ({self.place})"]
         for name in SPLITS:
             dataset = self.split(name)
-            count = f"{len(dataset):,} images" if dataset is not None else "none"
+            count = f"{len(dataset):,} {kind.split()[0]}" if dataset is not None else "none"
             lines.append(f"  {name:<11}{count:>14}  {self.origins[name]}")
         mean, std = (
             ", ".join(f"{value:.4f}" for value in values)
             for values in (self.normalisation.mean, self.normalisation.std)
         )
-        lines.append(f"  normalised with mean {mean} and standard deviation {std} of the training images")
+        if not is_tokens(self.train.images):
+            lines.append(f"  normalised with mean {mean} and standard deviation {std} of the training images")
         lines += [f"  {note}" for note in self.notes]
         return "\n".join(lines)
 

@@ -7,6 +7,7 @@ strongly zero.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import reduce
 from typing import Any
@@ -49,7 +50,9 @@ FUNCTIONS: dict[str, Any] = {
     "sqrt": np.sqrt,
     "tanh": np.tanh,
     "sigmoid": _sigmoid,
+    "log1p": np.log1p,
     "expm1": np.expm1,
+    "erf": np.vectorize(math.erf, [np.float64]),
     "maximum": np.maximum,
     "minimum": np.minimum,
     "constant": lambda x: x,

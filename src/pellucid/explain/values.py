@@ -13,11 +13,12 @@ from pellucid import engines
 from pellucid.errors import UsageError
 from pellucid.execution import batch, floats, name_parameters, parameter_arrays, target_array
 from pellucid.explain import locate
-from pellucid.layers.base import Layer, Randomness, name_tensors
+from pellucid.layers.base import Layer, Randomness, input_tensor
 from pellucid.losses import Loss
 from pellucid.models.graph import Graph
 from pellucid.notation import Program, Tensor
 from pellucid.notation.derive import derive, gradient_of
+from pellucid.training import write_loss
 
 Array = npt.NDArray[Any]
 
@@ -61,7 +62,7 @@ class _Forward:
 def evaluate(question: Question, name: str) -> tuple[Tensor, Values]:
     """Run what the named tensor depends on; UsageError, with the nearest name, if there is no such tensor."""
     name_parameters(question.model)
-    images = batch(question.images, floats("float64"))
+    images = batch(question.images, floats("float64"), question.model.vocabulary)
     forward = _write(question, images)
     tensor = _find(question, forward, name)
     program = Program.of([tensor])
@@ -80,13 +81,11 @@ def evaluate(question: Question, name: str) -> tuple[Tensor, Values]:
 
 
 def _write(question: Question, images: Array) -> _Forward:
-    image = Tensor("X", images.shape, role="input", name="input")
-    output = question.model.build((image,), "", Randomness() if question.training else None)
+    image = input_tensor(question.model, images.shape)
+    random = Randomness() if question.training else None
     if question.target is None:
-        return _Forward(image, output, None, None)
-    target = question.loss.target(output, question.target)
-    loss = question.loss.forward(output, target)
-    name_tensors(loss, "loss", {output, target})
+        return _Forward(image, question.model.build((image,), "", random), None, None)
+    output, target, loss = write_loss(question.model, image, random, question.loss, question.target)
     return _Forward(image, output, target, loss)
 
 

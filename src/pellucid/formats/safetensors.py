@@ -44,7 +44,7 @@ class _Model(Protocol):
     @property
     def states(self) -> Mapping[str, Array]: ...
 
-    def load(self, values: dict[str, Array], /) -> Any: ...
+    def load(self, values: Mapping[str, Array], /) -> Any: ...
 
 
 def save_weights(path: str | Path, tensors: Mapping[str, Array], spec: Mapping[str, Any] | None = None) -> None:
@@ -73,18 +73,37 @@ def load_weights(path: str | Path) -> Weights:
     return decode(data, path)
 
 
-def load_into(model: _Model, path: str | Path) -> Weights:
-    """Load a weight file into a model; every name and shape must fit, otherwise the model stays as it was.
+def load_into(model: _Model, path: str | Path, *, strict: bool = True) -> Weights:
+    """Load a weight file into a model, by PyTorch's names, and return what the file holds.
+
+    Every name and shape must fit, otherwise the model stays as it was. Without `strict` the model keeps its own
+    values for names that the file lacks, and names that it does not have are left out; shapes must still fit.
+    PyTorch's counters of batches (`num_batches_tracked`), which nothing is computed from, are never asked for.
 
     Raises CheckpointError listing what is missing, unexpected or of another shape.
     """
     weights = load_weights(path)
-    expected = {**model.parameters, **model.states}
-    difference = difference_report(shapes(expected), shapes(weights.tensors))
+    own = {**model.parameters, **model.states}
+    given = {name: values for name, values in weights.tensors.items() if name in own or not _is_counter(name)}
+    if not strict:
+        given = {name: given.get(name, own[name]) for name in own}
+    difference = difference_report(shapes(own), shapes(given))
     if difference:
         raise CheckpointError(f"{path} holds the weights of another network: {difference}.")
-    model.load(weights.tensors)
+    model.load(given)
     return weights
+
+
+def save_model(model: _Model, path: str | Path, spec: Mapping[str, Any] | None = None) -> None:
+    """Write a model's parameters and states to `path`, with the names and shapes that PyTorch loads them by.
+
+    Raises ResourceError when the disk or its permissions refuse.
+    """
+    save_weights(path, {**model.parameters, **model.states}, spec)
+
+
+def _is_counter(name: str) -> bool:
+    return name.rpartition(".")[2] == "num_batches_tracked"
 
 
 def shapes(tensors: Mapping[str, Array]) -> dict[str, tuple[int, ...]]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 from pellucid.errors import ShapeError, UsageError
 from pellucid.layers.base import Layer, axes, finite
-from pellucid.notation import Access, Expression, Index, Tensor, max_over, maximum, minimum, sum_over
+from pellucid.notation import Access, Expression, Index, Tensor, bracket, max_over, maximum, minimum, sum_over
+from pellucid.notation import erf as erf_of
 from pellucid.notation import exp as exp_of
+from pellucid.notation import expm1 as expm1_of
 from pellucid.notation import log as log_of
+from pellucid.notation import log1p as log1p_of
 from pellucid.notation import sigmoid as sigmoid_of
 from pellucid.notation import tanh as tanh_of
 
@@ -96,6 +101,120 @@ class ScaledTanh(Activation):
         t[every] = tanh_of(x[every] * self.slope)
         y[every] = t[every] * self.amplitude
         return y
+
+
+class ELU(Activation):
+    """Y = X where X > 0, elsewhere a * (exp(X) - 1); the gradient there is dY * a * exp(X).
+
+    Source: Clevert, Unterthiner, Hochreiter, "Fast and accurate deep network learning by exponential linear units",
+    ICLR 2016.
+
+    >>> ELU().forward(Tensor("X", (2, 10), role="input")).shape
+    (2, 10)
+    """
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        self.alpha = finite(self, "alpha", alpha)
+
+    def function(self, x: Access) -> Expression:
+        below = expm1_of(minimum(x, 0))
+        return maximum(x, 0) + (below if self.alpha == 1 else below * self.alpha)
+
+
+class Softplus(Activation):
+    """Y = log(1 + exp(B * X)) / B, a smooth ReLU; where B * X exceeds the threshold, Y = X.
+
+    Gradient: dX = dY * sigmoid(B * X), and dY beyond the threshold.
+
+    Source: Dugas et al., "Incorporating second-order functional knowledge for better option pricing", NIPS 2000.
+
+    Raises UsageError unless beta is positive.
+
+    >>> Softplus().forward(Tensor("X", (2, 10), role="input")).shape
+    (2, 10)
+    """
+
+    def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
+        self.beta = finite(self, "beta", beta)
+        self.threshold = finite(self, "threshold", threshold)
+        if self.beta <= 0:
+            raise UsageError(f"Softplus: beta must be positive; got {beta!r}")
+
+    def forward(self, x: Tensor) -> Tensor:
+        every = axes(x)
+        # The exponential has a name of its own, so that the gradient is written with it.
+        e, y = Tensor("E"), Tensor("Y")
+        z: Expression = x[every] if self.beta == 1 else x[every] * self.beta
+        e[every] = exp_of(z)
+        curved = bracket(z, "<=", self.threshold) * log1p_of(e[every])
+        y[every] = (curved if self.beta == 1 else curved / self.beta) + bracket(z, ">", self.threshold) * x[every]
+        return y
+
+
+class SiLU(Layer):
+    """Y = X * G with the gate G = sigmoid(X), also called swish; dX = dY * G * (1 + X * (1 - G)).
+
+    Source: Elfwing, Uchibe, Doya, Neural Networks 2018; Ramachandran, Zoph, Le, 2017.
+
+    >>> SiLU().forward(Tensor("X", (2, 10), role="input")).shape
+    (2, 10)
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return _gated(x, sigmoid_of(x[axes(x)]))
+
+
+class Hardswish(Layer):
+    """Y = X * G with the gate G = min(max(X + 3, 0), 6) / 6: the swish without exponentials.
+
+    Gradient: dX = dY * (G + X * [-3 < X <= 3] / 6).
+
+    Source: Howard et al., "Searching for MobileNetV3", ICCV 2019.
+
+    >>> Hardswish().forward(Tensor("X", (2, 10), role="input")).shape
+    (2, 10)
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return _gated(x, minimum(maximum(x[axes(x)] + 3, 0), 6) / 6)
+
+
+class GELU(Layer):
+    """Y = X * G, where the gate G is the normal distribution's probability of a value below X.
+
+        G = (1 + erf(X / sqrt(2))) / 2,     with approximate="tanh"  G = (1 + tanh(sqrt(2/pi) * (X + 0.044715 X^3))) / 2
+
+    Gradient: dX = dY * (G + X * p(X)) with the normal density p.
+
+    Source: Hendrycks and Gimpel, "Gaussian error linear units", 2016.
+
+    Raises UsageError for an `approximate` that is neither "none" nor "tanh".
+
+    >>> GELU().forward(Tensor("X", (2, 10), role="input")).shape
+    (2, 10)
+    """
+
+    def __init__(self, approximate: str = "none") -> None:
+        if approximate not in ("none", "tanh"):
+            raise UsageError(f'GELU: approximate must be "none" or "tanh"; got {approximate!r}')
+        self.approximate = approximate
+
+    def forward(self, x: Tensor) -> Tensor:
+        every = axes(x)
+        if self.approximate == "none":
+            return _gated(x, (erf_of(x[every] * math.sqrt(1 / 2)) + 1) / 2)
+        t = Tensor("T")
+        t[every] = tanh_of((x[every] + x[every] ** 3 * 0.044715) * math.sqrt(2 / math.pi))
+        return _gated(x, (t[every] + 1) / 2)
+
+
+def _gated(x: Tensor, gate: Expression) -> Tensor:
+    """Y = X * G; the gate has a name of its own, so that the gradient is written with it."""
+    every = axes(x)
+    g, y = Tensor("G"), Tensor("Y")
+    g[every] = gate
+    y[every] = x[every] * g[every]
+    return y
 
 
 def softmax(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -67,6 +67,11 @@ class Layer:
         """The layer's equations while training; the same unless a layer says otherwise."""
         return self.forward(x)
 
+    @property
+    def vocabulary(self) -> int | None:
+        """How many different whole numbers the input may hold, from 0 on; None where it holds real numbers."""
+        return None
+
     def build(self, inputs: tuple[Tensor, ...], path: str, random: Randomness | None) -> Tensor:
         """Write the equations for these inputs, and name what they define after the layer's path in its model."""
         kind = type(self).__name__
@@ -123,7 +128,7 @@ class Layer:
         problems = [f"missing {name}" for name in mine if name not in values]
         problems += [f"unexpected {name}" for name in values if name not in mine]
         problems += [
-            f"{name} is {_extents(values[name].shape)}, must be {_extents(tensor.extents)}"
+            f"{name} is {extents(values[name].shape)}, must be {extents(tensor.extents)}"
             for name, tensor in mine.items()
             if name in values and tuple(values[name].shape) != tensor.extents
         ]
@@ -155,7 +160,8 @@ def name_tensors(y: Tensor, path: str, known: set[Tensor], successors: Iterable[
         stack += tensor.companions
 
 
-def _extents(shape: tuple[int, ...]) -> str:
+def extents(shape: tuple[int, ...]) -> str:
+    """A shape as messages print it."""
     return "x".join(map(str, shape)) or "a single number"
 
 
@@ -193,6 +199,11 @@ def finite(layer: Layer, name: str, value: float) -> float:
     return float(value)
 
 
+def input_tensor(layer: Layer, shape: tuple[int, ...], name: str = "input", symbol: str = "X") -> Tensor:
+    """The input of a layer or model by itself: real numbers, or whole ones if that is what it reads."""
+    return Tensor(symbol, shape, role="input", kind="float" if layer.vocabulary is None else "int", name=name)
+
+
 def axes(x: Tensor) -> tuple[Index, ...]:
     """Indices for every dimension of a tensor: n, c, i, j for images, n, k for vectors."""
     names = {2: "n k", 3: "n c i", 4: "n c i j"}.get(len(x.extents))
@@ -203,7 +214,7 @@ def images(x: Tensor) -> tuple[int, int, int, int]:
     """The shape of a batch of images; ShapeError if the tensor is none."""
     if len(x.extents) != 4:
         raise ShapeError(
-            f'expects images (N, C, H, W), but "{x.name}" gives {len(x.extents)} dimensions: {_extents(x.extents)}'
+            f'expects images (N, C, H, W), but "{x.name}" gives {len(x.extents)} dimensions: {extents(x.extents)}'
         )
     n, c, h, w = x.extents
     return n, c, h, w

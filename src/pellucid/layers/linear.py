@@ -82,3 +82,21 @@ class Flatten(Layer):
         y = Tensor("Y")
         y[n, place] = x[(n, *rest)]
         return y
+
+
+class AddChannel(Layer):
+    """A channel around each element of a batch: sentences of word vectors (N, L, K) become images of one channel.
+
+        Y[n,0,i,j] = X[n,i,j]
+
+    Shapes: X (N, ...); Y (N, 1, ...). Gradient: the same numbers in the old shape.
+
+    >>> AddChannel().forward(Tensor("X", (2, 56, 300), role="input")).shape
+    (2, 1, 56, 300)
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, *rest = axes(x)
+        y = Tensor("Y")
+        y[(n, 0, *rest)] = x[(n, *rest)]
+        return y

@@ -33,7 +33,13 @@ class Graph(Layer):
         graph.add("branch", Conv2d(6, 6, 1), "conv1")           # reads the layers it names
         graph.add("relu", ReLU(), "conv1")
 
-    The output is that of the last layer. A graph may stand inside another graph; its layers' names are then
+    The output is that of the last layer, `auxiliary` ones aside: these are outputs that help to train, each with the
+    weight of its loss. Inference does not compute them.
+
+        graph.add("aux", Linear(6, 10), "branch")
+        graph.auxiliary["aux"] = 0.3                            # loss + 0.3 * loss of "aux"
+
+    A graph may stand inside another graph; its layers' names are then
     `outer.inner`, as in PyTorch.
 
     `input_shape` (C, H, W) and `classes` say what a model was made for, where it says; `spec` how to make it again.
@@ -41,6 +47,7 @@ class Graph(Layer):
 
     def __init__(self, layers: Iterable[Layer | tuple[str, Layer]] = ()) -> None:
         self.nodes: dict[str, Node] = {}
+        self.auxiliary: dict[str, float] = {}
         self.input_shape: tuple[int, ...] | None = None
         self.classes: int | None = None
         self.spec: Spec | None = None
@@ -93,21 +100,50 @@ class Graph(Layer):
                     found[f"{path}.{name}"] = tensor
         return found
 
+    @property
+    def vocabulary(self) -> int | None:
+        """The smallest one of the layers that read the input."""
+        found = [node.layer.vocabulary for node in self.nodes.values() if "input" in node.inputs]
+        return min((size for size in found if size is not None), default=None)
+
+    @property
+    def output(self) -> str:
+        """The name of the layer whose output is the model's."""
+        name = next((name for name in reversed(self.nodes) if name not in self.auxiliary), None)
+        if name is None:
+            raise UsageError("the model has no layers: add some")
+        return name
+
     def build(self, inputs: tuple[Tensor, ...], path: str, random: Randomness | None) -> Tensor:
+        return self.values(inputs, path, random)[self.output]
+
+    def values(
+        self, inputs: tuple[Tensor, ...], path: str, random: Randomness | None, *, auxiliary: bool = False
+    ) -> dict[str, Tensor]:
+        """The output of every layer by its name; of auxiliary ones while training, or if they are asked for."""
         if len(inputs) != 1:
             raise UsageError(f"a graph takes one input, not {len(inputs)}")
-        if not self.nodes:
-            raise UsageError("the model has no layers: add some")
+        self._check_auxiliary()
         if not path:
             self._name_tensors("")
         values = {"input": inputs[0]}
         for name, node in self.nodes.items():
+            if name in self.auxiliary and random is None and not auxiliary:
+                continue
             place = f"{path}.{name}" if path else name
             try:
                 values[name] = node.layer.build(tuple(values[i] for i in node.inputs), place, random)
             except ShapeError as error:
                 raise ShapeError(f"{error}{self._advice(inputs[0])}") from None
-        return values[next(reversed(self.nodes))]
+        return values
+
+    def _check_auxiliary(self) -> None:
+        for name in self.auxiliary:
+            if name not in self.nodes:
+                raise UsageError(f"the model has no layer {name!r}, which is named as an auxiliary output")
+            reader = next((r for r, node in self.nodes.items() if name in node.inputs), None)
+            if reader is not None:
+                raise UsageError(f"{reader} reads {name!r}, but inference does not compute auxiliary outputs")
 
     def _advice(self, x: Tensor) -> str:
         if self.input_shape is None or x.extents[1:] == self.input_shape:

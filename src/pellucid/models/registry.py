@@ -24,9 +24,10 @@ class Entry:
 
 
 def _entries() -> dict[str, Entry]:
-    from pellucid.models import lenet, notes
+    from pellucid.models import alexnet, googlenet, lenet, notes, pilotnet, resnet, textcnn, vgg
 
-    return {entry.name: entry for entry in (*notes.ENTRIES, *lenet.ENTRIES)}
+    modules = (notes, lenet, alexnet, vgg, googlenet, resnet, textcnn, pilotnet)
+    return {entry.name: entry for module in modules for entry in module.ENTRIES}
 
 
 def names() -> tuple[str, ...]:
@@ -42,6 +43,11 @@ def entry(name: str) -> Entry:
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise UsageError(f"unknown model {name!r}.{hint} The models are {', '.join(found)}")
     return found[name]
+
+
+def source(name: str) -> str:
+    """The paper or the notes that a model comes from."""
+    return entry(name).source
 
 
 def options(name: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pellucid.layers.base import Layer, Parameter
+from pellucid.layers.base import Layer, Parameter, input_tensor
 from pellucid.models.graph import Graph
 from pellucid.notation import Equation, Program, Tensor
 from pellucid.notation.counting import floating_point_operations, multiply_adds
@@ -14,7 +14,10 @@ from pellucid.notation.counting import floating_point_operations, multiply_adds
 
 @dataclass(frozen=True)
 class Row:
-    """One layer: its output shape for one image, its parameters, and its cost for one image."""
+    """One layer: its output shape for one image, its parameters, and its cost for one image.
+
+    An `auxiliary` layer is computed only while training.
+    """
 
     name: str
     kind: str
@@ -22,11 +25,12 @@ class Row:
     parameters: int
     multiply_adds: int
     flops: int
+    auxiliary: bool = False
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The rows of a model for one input shape (C, H, W); costs are for one image, forward."""
+    """The rows of a model for one input shape (C, H, W); costs are for one image, at inference."""
 
     input_shape: tuple[int, ...]
     rows: tuple[Row, ...]
@@ -39,12 +43,12 @@ class Summary:
     @property
     def multiply_adds(self) -> int:
         """Products that are summed up (MACs); torchvision prints these under the name of GFLOPS."""
-        return sum(row.multiply_adds for row in self.rows)
+        return sum(row.multiply_adds for row in self.rows if not row.auxiliary)
 
     @property
     def flops(self) -> int:
         """All arithmetic operations, a multiply-add counting as two."""
-        return sum(row.flops for row in self.rows)
+        return sum(row.flops for row in self.rows if not row.auxiliary)
 
     def to_json(self) -> dict[str, Any]:
         """The same as plain data."""
@@ -59,14 +63,19 @@ class Summary:
     def __str__(self) -> str:
         head = ("layer", "kind", "output shape", "parameters", "multiply-adds", "FLOPs")
         table = [
-            (r.name, r.kind, _extents(r.output_shape), f"{r.parameters:,}", f"{r.multiply_adds:,}", f"{r.flops:,}")
-            for r in self.rows
+            (f"{r.name} *" if r.auxiliary else r.name, r.kind, _extents(r.output_shape), *_counts(r)) for r in self.rows
         ]
-        total = ("total", "", "", f"{self.parameters:,}", f"{self.multiply_adds:,}", f"{self.flops:,}")
+        total = ("total", "", "", *_counts(self))
         widths = [max(len(row[k]) for row in (head, *table, total)) for k in range(len(head))]
         rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
         lines = [_line(head, widths), rule, *(_line(row, widths) for row in table), rule, _line(total, widths)]
+        if any(row.auxiliary for row in self.rows):
+            lines.append("* computed only while training: the total has their parameters, not their cost")
         return "\n".join([f"input {_extents(self.input_shape)}, one image", *lines])
+
+
+def _counts(counted: Row | Summary) -> tuple[str, str, str]:
+    return f"{counted.parameters:,}", f"{counted.multiply_adds:,}", f"{counted.flops:,}"
 
 
 def _line(cells: tuple[str, ...], widths: list[int]) -> str:
@@ -86,13 +95,18 @@ def summarize(model: Graph, input_shape: tuple[int, ...]) -> Summary:
     >>> summarize(Sequential([Conv2d(1, 6, 5)]), (1, 28, 28)).parameters
     156
     """
-    x = Tensor("X", (1, *input_shape), role="input", name="input")
-    program = Program.of([model.forward(x)])
+    x = input_tensor(model, (1, *input_shape))
+    values = model.values((x,), "", None, auxiliary=True)
+    program = Program.of([values[model.output], *(values[name] for name in model.auxiliary)])
     tensors = {t.name: t for t in program.tensors}
+    computed: dict[str, list[Equation]] = {}
+    for equation in program:
+        for path in _prefixes(equation.tensor.name):
+            computed.setdefault(path, []).append(equation)
     rows, counted = [], set[Tensor]()
     shapes = {"input": x.extents}
     for name, inputs, layer in leaves(model):
-        equations = [e for e in program if _belongs(e, name)]
+        equations = computed.get(name, [])
         own = [t for t in layer.tensors().values() if isinstance(t, Parameter) and t not in counted]
         counted.update(own)
         shapes[name] = tensors[name].extents if name in tensors else shapes[inputs[0]]
@@ -104,6 +118,7 @@ def summarize(model: Graph, input_shape: tuple[int, ...]) -> Summary:
                 sum(t.size for t in own),
                 sum(map(multiply_adds, equations)),
                 sum(map(floating_point_operations, equations)),
+                name.split(".")[0] in model.auxiliary,
             )
         )
     return Summary(tuple(input_shape), tuple(rows))
@@ -124,5 +139,8 @@ def leaves(model: Graph, prefix: str = "", source: str = "input") -> Iterator[tu
             yield path, inputs, node.layer
 
 
-def _belongs(equation: Equation, name: str) -> bool:
-    return equation.tensor.name == name or equation.tensor.name.startswith(f"{name}.")
+def _prefixes(name: str) -> Iterator[str]:
+    """a.b.c, a.b, a: the paths of the layers that a tensor may belong to."""
+    while name:
+        yield name
+        name = name.rpartition(".")[0]

@@ -6,9 +6,10 @@ rule for each kind of node; `solve` turns every such read into an equation for t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import combinations, count
 
 from pellucid.errors import NotationError
 from pellucid.notation.equation import Equation
@@ -131,13 +132,25 @@ def _settle(
     if not contributions:
         return None
     gradient = gradient_of(tensor)
-    if len(contributions) == 1:
-        _define(gradient, contributions[0], definitions)
+    every = [part for parts in contributions for part in parts]
+    if len(contributions) == 1 or all(_apart(a.at, b.at) for a, b in combinations(every, 2)):
+        _define(gradient, every, definitions)
     elif all(len(parts) == 1 and _plain(parts[0], tensor) for parts in contributions):
         _define(gradient, [_added(tensor, [parts[0] for parts in contributions])], definitions)
     else:
         _define(gradient, [_added_by_name(tensor, contributions, definitions)], definitions)
     return gradient
+
+
+def _apart(one: tuple[Affine, ...], other: tuple[Affine, ...]) -> bool:
+    """Whether two parts certainly share no element: in some dimension another phase, or another range."""
+    for a, b in zip(one, other, strict=True):
+        period = math.gcd(*(c for _, c in (*a.terms, *b.terms)))
+        if (a.constant - b.constant) % period if period else a.constant != b.constant:
+            return True
+        if a.bounds[0] > b.bounds[1] or b.bounds[0] > a.bounds[1]:
+            return True
+    return False
 
 
 def _plain(part: Part, tensor: Tensor) -> bool:

@@ -6,6 +6,7 @@ incoming gradient is multiplied, one for each argument. `None` marks an argument
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -33,9 +34,13 @@ def _minimum(args: tuple[Expression, ...], value: Expression) -> tuple[Expressio
 FUNCTIONS: dict[str, Function] = {
     "exp": Function(1, lambda a, y: (y,), r"\exp"),
     "log": Function(1, lambda a, y: (Const(1) / a[0],), r"\log"),
-    "sqrt": Function(1, lambda a, y: (Const(0.5) / y,), r"\sqrt"),
+    "sqrt": Function(1, lambda a, y: (Const(1) / (Const(2) * y),), r"\sqrt"),
     "tanh": Function(1, lambda a, y: (Const(1) - y * y,), r"\tanh"),
     "sigmoid": Function(1, lambda a, y: (y * (Const(1) - y),), r"\sigma"),
+    "erf": Function(
+        1, lambda a, y: (Const(2 / math.sqrt(math.pi)) * Call("exp", (-(a[0] * a[0]),)),), r"\operatorname{erf}"
+    ),
+    "log1p": Function(1, lambda a, y: (Const(1) / (Const(1) + a[0]),), r"\operatorname{log1p}"),
     "expm1": Function(1, lambda a, y: (y + Const(1),), r"\operatorname{expm1}"),
     "maximum": Function(2, _maximum, r"\max"),
     "minimum": Function(2, _minimum, r"\min"),
@@ -59,6 +64,16 @@ def log(x: Expression) -> Expression:
 def expm1(x: Expression) -> Expression:
     """exp(x) - 1, exact where x is near 0."""
     return Call("expm1", (x,))
+
+
+def log1p(x: Expression) -> Expression:
+    """log(1 + x), exact where x is near 0."""
+    return Call("log1p", (x,))
+
+
+def erf(x: Expression) -> Expression:
+    """The error function, 2/sqrt(pi) times the integral of exp(-t^2) from 0 to x."""
+    return Call("erf", (x,))
 
 
 def sqrt(x: Expression) -> Expression:

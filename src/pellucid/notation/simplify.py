@@ -16,6 +16,7 @@ from pellucid.notation.expression import (
     Access,
     Add,
     Bracket,
+    Call,
     Const,
     Div,
     Expression,
@@ -24,8 +25,10 @@ from pellucid.notation.expression import (
     Position,
     Pow,
     Reduce,
+    accesses,
     free_indices,
     substitute,
+    transform,
 )
 from pellucid.notation.index import Affine, Index, box
 from pellucid.notation.tensor import Tensor
@@ -51,15 +54,30 @@ def collect(coefficient: Number, powers: Iterable[tuple[Expression, int]]) -> Mo
     total: dict[Expression, int] = {}
     for base, exponent in powers:
         total[base] = total.get(base, 0) + exponent
+    broken = [b for b, e in total.items() if e and isinstance(b, Pow) and isinstance(b.exponent, Const)]
+    if len(broken) > 1:
+        _join_powers(total, broken)
     kept = ((b, min(e, 1) if isinstance(b, Bracket) else e) for b, e in total.items() if e)
     return Monomial(coefficient, tuple(kept))
 
 
+def _join_powers(total: dict[Expression, int], broken: list[Pow]) -> None:
+    """S^a / S^b becomes a whole power of S where a - b is whole."""
+    for base in dict.fromkeys(b.base for b in broken):
+        same = [b for b in broken if b.base == base]
+        exponent = sum(b.exponent.value * total[b] for b in same if isinstance(b.exponent, Const))
+        if len(same) > 1 and exponent == int(exponent):
+            for power in same:
+                del total[power]
+            total[base] = total.get(base, 0) + int(exponent)
+
+
 @dataclass
 class Definitions:
-    """Which tensors are quotients and sums of others, as `P = E / S` and `S = sum E`."""
+    """Which tensors are quotients and sums of others, as `P = E / S`, `H = (X - M) / D` and `S = sum E`."""
 
     quotients: list[Equation] = field(default_factory=list)
+    deviations: list[Equation] = field(default_factory=list)
     sums: list[Equation] = field(default_factory=list)
 
     @staticmethod
@@ -71,6 +89,8 @@ class Definitions:
             match equation.value:
                 case Div(Access() as numerator, Access()) if numerator.at == equation.at:
                     found.quotients.append(equation)
+                case Div(Add() as numerator, Access()) if any(a.at == equation.at for a in accesses(numerator)):
+                    found.deviations.append(equation)
                 case Reduce("sum", _, Access() as body) if all(a.single is not None for a in body.at):
                     found.sums.append(equation)
         return found
@@ -89,6 +109,23 @@ class Definitions:
                 count = min(exponent, -dict(monomial.powers).get(under, 0))
                 name = Access(equation.tensor, base.at)
                 if count > 0 and (equation.tensor.extents == top.tensor.extents or _inside(name)):
+                    monomial = monomial.times(Monomial(1, ((name, count), (base, -count), (under, count))))
+        return self._name_deviations(monomial)
+
+    def _name_deviations(self, monomial: Monomial) -> Monomial:
+        """(X - M) / D becomes H, also where M is marked as a constant: that is no matter of value."""
+        for equation in self.deviations if any(isinstance(b, Add) for b, _ in monomial.powers) else ():
+            assert isinstance(equation.value, Div)
+            own = next(a for a in accesses(equation.value.numerator) if a.at == equation.at)
+            for base, exponent in monomial.powers:
+                place = next((a.at for a in accesses(base) if a.tensor is own.tensor), None)
+                if exponent < 1 or not isinstance(base, Add) or place is None:
+                    continue
+                table = dict(zip(equation.indices, place, strict=True))
+                top, under = (substitute(e, table) for e in (equation.value.numerator, equation.value.denominator))
+                count = min(exponent, -dict(monomial.powers).get(under, 0))
+                name = Access(equation.tensor, place)
+                if count > 0 and _inside(name) and transform(top, _unmarked) == transform(base, _unmarked):
                     monomial = monomial.times(Monomial(1, ((name, count), (base, -count), (under, count))))
         return monomial
 
@@ -114,6 +151,10 @@ class Definitions:
                 if named == over and [i.size for i in over] == [i.size for i in equation.value.indices]:
                     return Access(equation.tensor, tuple(a.substitute(table) for a in equation.at))
         return None
+
+
+def _unmarked(node: Expression) -> Expression:
+    return node.args[0] if isinstance(node, Call) and node.function == "constant" else node
 
 
 def _inside(access: Access) -> bool:

@@ -174,22 +174,38 @@ def guard(solution: Solution, factors: Iterable[Expression], *, trusting: bool) 
 
     Reading 0 is not enough where another factor may be infinite: then nothing is trusted but the bracket.
     """
-    safe = {
+    reads = [
         (affine, extent)
         for factor in factors
-        if isinstance(factor, Access) and factor.outside == 0
+        if trusting and isinstance(factor, Access) and factor.outside == 0
         for affine, extent in zip(factor.at, factor.tensor.extents, strict=True)
-    }
+    ]
     needed: list[Expression] = []
     for affine, extent in solution.guards:
         low, high = affine.bounds
-        if trusting and (affine, extent) in safe:
-            continue
-        if extent == 1 and (low < 0 or high > 0):
+        below = low < 0 and not any(_leaves(read, -1, affine, below=True) for read in reads)
+        above = high >= extent and not any(_leaves(read, extent, affine, below=False) for read in reads)
+        if extent == 1 and (below or above):
             needed.append(bracket(affine, "==", 0))
             continue
-        if low < 0:
+        if below:
             needed.append(bracket(affine, ">=", 0))
-        if high >= extent:
+        if above:
             needed.append(bracket(affine, "<", extent))
     return needed
+
+
+def _leaves(read: tuple[Affine, int], value: int, affine: Affine, *, below: bool) -> bool:
+    """Whether a read lies outside its tensor, on that side, wherever the affine expression has the value or goes on.
+
+    The read must be a positive multiple of the expression, plus a number.
+    """
+    at, extent = read
+    if not affine.terms or len(at.terms) != len(affine.terms):
+        return False
+    index, step = affine.terms[0]
+    factor, remainder = divmod(at.coefficient(index), step)
+    if remainder or factor < 1 or (at - affine * factor).terms:
+        return False
+    there = value * factor + (at - affine * factor).constant
+    return there < 0 if below else there >= extent

@@ -9,10 +9,12 @@ Two rewritings, kept only where the program becomes no more expensive:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
+from heapq import heappop, heappush
+from itertools import count
 
 from pellucid.notation.equation import Equation
-from pellucid.notation.expression import Access, Div, Expression, Mul, Reduce, substitute, transform
+from pellucid.notation.expression import Access, Div, Expression, Mul, Reduce, accesses, substitute, transform
 from pellucid.notation.index import Affine, Index, box
 from pellucid.notation.program import order
 from pellucid.notation.simplify import Definitions, operations, simplify
@@ -21,20 +23,92 @@ from pellucid.notation.tensor import Tensor
 
 def tidy(wanted: list[Tensor], derived: list[Tensor], definitions: Definitions) -> None:
     """Rewrite the derived tensors' equations in place, until nothing gets cheaper."""
-    movable = [t for t in derived if t not in wanted]
-    for tensor in [*movable]:
-        movable += _split_sum(tensor)
-    changed = True
-    while changed:
-        changed = False
-        equations = order(wanted)
-        for tensor in equations:
-            if tensor in movable and _write_in(tensor, equations, definitions):
+    movable = {t for t in derived if t not in wanted}
+    numbers = count(1)
+    for tensor in [t for t in derived if t in movable]:
+        movable.update(_split_sum(tensor, numbers))
+    _Writing(wanted, movable, definitions).run()
+    if _name_sums(wanted, [t for t in order(wanted) if t in movable or t in derived]):
+        _Writing(wanted, movable, definitions).run()
+
+
+class _Writing:
+    """Writes movable tensors into their readers, each one again whenever an equation near it has changed."""
+
+    def __init__(self, wanted: list[Tensor], movable: set[Tensor], definitions: Definitions) -> None:
+        self.movable, self.definitions = movable, definitions
+        self.equations = order(wanted)
+        self.position = {tensor: k for k, tensor in enumerate(self.equations)}
+        self.readers: dict[Tensor, dict[Tensor, None]] = {}
+        self._note(self.equations)
+        self.waiting: list[int] = []
+        self.queued: set[Tensor] = set()
+        self._queue(self.equations)
+
+    def run(self) -> None:
+        """In the order of the program, until nothing gets cheaper."""
+        while self.waiting:
+            tensor = self.equations[heappop(self.waiting)]
+            self.queued.discard(tensor)
+            readers = list(self.readers.get(tensor, ()))
+            for group in ([tensor], self._group(tensor, readers)):
+                if readers and group and _write_in(group, readers, self.definitions):
+                    self._written(group, readers)
+                    break
+
+    def _group(self, tensor: Tensor, readers: list[Tensor]) -> list[Tensor]:
+        """The tensor with the others that only its one reader reads: together they may share a factor."""
+        if len(readers) != 1:
+            return []
+        found = [t for t in _reads(readers[0]) if t in self.movable and list(self.readers.get(t, ())) == readers]
+        return found if len(found) > 1 and _pointwise(tensor) else []
+
+    def _written(self, group: list[Tensor], readers: list[Tensor]) -> None:
+        for tensor in group:
+            del self.readers[tensor]
+            for read in _reads(tensor):
+                self.readers[read].pop(tensor, None)
+        self._note(readers)
+        self._queue([*readers, *(read for reader in readers for read in _reads(reader))])
+
+    def _note(self, readers: list[Tensor]) -> None:
+        for reader in readers:
+            for read in _reads(reader):
+                self.readers.setdefault(read, {})[reader] = None
+
+    def _queue(self, tensors: list[Tensor]) -> None:
+        for tensor in tensors:
+            if tensor in self.movable and tensor in self.readers and tensor not in self.queued:
+                self.queued.add(tensor)
+                heappush(self.waiting, self.position[tensor])
+
+
+def _reads(tensor: Tensor) -> dict[Tensor, None]:
+    """The tensors that a tensor's equations read."""
+    return dict.fromkeys(a.tensor for e in tensor.definition for a in accesses(e.value))
+
+
+def _name_sums(wanted: list[Tensor], derived: list[Tensor]) -> bool:
+    """Where an equation contains the whole sum that another derived tensor is, let it read that tensor."""
+    known: dict[Expression, Access] = {}
+    for tensor in wanted:
+        if len(tensor.definition) == 1 and isinstance(tensor.definition[0].value, Reduce):
+            known.setdefault(tensor.definition[0].value, tensor.definition[0].left)
+
+    def rule(node: Expression) -> Expression:
+        return known.get(node, node) if isinstance(node, Reduce) else node
+
+    changed = False
+    for tensor in derived:
+        for number, equation in enumerate(tensor.definition):
+            value = transform(equation.value, rule)
+            if value is not equation.value and equation.value not in known:
+                tensor.definition[number] = Equation(tensor, equation.at, value)
                 changed = True
-                break
+    return changed
 
 
-def _split_sum(tensor: Tensor) -> list[Tensor]:
+def _split_sum(tensor: Tensor, numbers: Iterator[int]) -> list[Tensor]:
     """Name the sum in `sum(...) * factor`, where the factor is more than a number."""
     if len(tensor.definition) != 1:
         return []
@@ -45,7 +119,8 @@ def _split_sum(tensor: Tensor) -> list[Tensor]:
         return []
     if any(a.single is None for a in equation.at):
         return []
-    name = Tensor("Q", tensor.extents, name=f"sum in {tensor.name}")
+    number = next(numbers)
+    name = Tensor("Q" if number == 1 else f"Q_{number}", tensor.extents, name=f"sum in {tensor.name}")
     name.definition.append(Equation(name, equation.at, sums[0]))
     value = transform(equation.value, lambda node: Access(name, equation.at) if node is sums[0] else node)
     tensor.definition = [Equation(tensor, equation.at, value)]
@@ -60,23 +135,27 @@ def _factors(node: Expression) -> list[Expression]:
     return [node]
 
 
-def _write_in(tensor: Tensor, equations: Iterable[Tensor], definitions: Definitions) -> bool:
-    """Replace a pointwise tensor by its expression wherever it is read, if that does not cost more."""
+def _pointwise(tensor: Tensor) -> bool:
+    """Whether one equation without sums defines the tensor, at an index for each dimension."""
     if len(tensor.definition) != 1 or any(a.single is None for a in tensor.definition[0].at):
         return False
     source = tensor.definition[0]
-    if not source.covers or any(isinstance(part, Reduce) for part in source.value.walk()):
+    return source.covers and not any(isinstance(part, Reduce) for part in source.value.walk())
+
+
+def _write_in(tensors: list[Tensor], readers: list[Tensor], definitions: Definitions) -> bool:
+    """Replace pointwise tensors by their expressions wherever they are read, if that does not cost more."""
+    sources = [t.definition[0] for t in tensors if _pointwise(t)]
+    equations = [e for r in readers for e in r.definition if any(a.tensor in tensors for a in accesses(e.value))]
+    if not sources or any(_reads_outside(e, source.tensor) for e in equations for source in sources):
         return False
-    readers = [
-        e
-        for t in equations
-        for e in t.definition
-        if t is not tensor and any(isinstance(p, Access) and p.tensor is tensor for p in e.value.walk())
-    ]
-    if any(_reads_outside(reader, tensor) for reader in readers):
-        return False
-    rewritten = [(e, Equation(e.tensor, e.at, simplify(_inlined(e, source), definitions))) for e in readers]
-    before = cost(source) + sum(cost(old) for old, _ in rewritten)
+    rewritten = []
+    for equation in equations:
+        value = equation.value
+        for source in sources:
+            value = _inlined(value, source)
+        rewritten.append((equation, Equation(equation.tensor, equation.at, simplify(value, definitions))))
+    before = sum(map(cost, sources)) + sum(cost(old) for old, _ in rewritten)
     if sum(cost(new) for _, new in rewritten) > before:
         return False
     for old, new in rewritten:
@@ -99,7 +178,7 @@ def _reads_outside(reader: Equation, tensor: Tensor) -> bool:
     )
 
 
-def _inlined(reader: Equation, source: Equation) -> Expression:
+def _inlined(value: Expression, source: Equation) -> Expression:
     # A pointwise expression binds no index, so no name can clash.
     def rule(node: Expression) -> Expression:
         if not isinstance(node, Access) or node.tensor is not source.tensor:
@@ -109,4 +188,4 @@ def _inlined(reader: Equation, source: Equation) -> Expression:
         }
         return substitute(source.value, table)
 
-    return transform(reader.value, rule)
+    return transform(value, rule)

@@ -1,14 +1,14 @@
 """Putting a training's moving parts together: the compiled step, prediction, loss and batches."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pellucid import execution, losses, optim
-from pellucid.data import Batches
+from pellucid.data import Batches, Transform
 from pellucid.errors import ConfigError
 from pellucid.train.metrics import Evaluation, measure, one_hot
 from pellucid.train.protocols import Machinery
@@ -27,6 +27,7 @@ def assemble(
     optimizer: Any,
     loss: Any,
     *,
+    transforms: Sequence[Transform],
     seed: int,
     engine: str,
     dtype: str,
@@ -62,7 +63,7 @@ def assemble(
         refresh=infer.update,
         loss_value=functools.partial(_loss_value, execution.LossValue(loss_function, dtype), classes),
         target=functools.partial(_target, loss_function, classes),
-        batches=functools.partial(_batches, batch_size, seed),
+        batches=functools.partial(_batches, batch_size, seed, transforms),
         close=close,
     )
     return machinery, optimizer, loss_function
@@ -89,7 +90,7 @@ def evaluate(
     infer = execution.compile(model, batch_size, shape, engine, dtype=dtype, threads=threads)
     try:
         return measure(
-            _batches(batch_size, 0, dataset, None, 0),
+            _batches(batch_size, 0, (), dataset, None, 0),
             infer,
             functools.partial(_loss_value, execution.LossValue(loss_function, dtype), len(names)),
             names,
@@ -105,10 +106,12 @@ def _initialise(model: Any, seed: int) -> None:
 
 
 def _batches(
-    batch_size: int, seed: int, dataset: Any, epoch: int | None, start: int
+    batch_size: int, seed: int, transforms: Sequence[Transform], dataset: Any, epoch: int | None, start: int
 ) -> Iterator[tuple[Array, NDArray[np.int64]]]:
-    """Make the batches of an epoch, shuffled; without an epoch, in the dataset's own order."""
-    return iter(Batches(dataset, batch_size, shuffle=epoch is not None, seed=seed, epoch=epoch or 0, start=start))
+    """Make the batches of an epoch, shuffled and transformed; without an epoch, the dataset as it is."""
+    if epoch is None:
+        return iter(Batches(dataset, batch_size, shuffle=False, start=start))
+    return iter(Batches(dataset, batch_size, seed=seed, epoch=epoch, start=start, transforms=transforms))
 
 
 def _target(loss_function: losses.Loss, classes: int, labels: NDArray[np.int64]) -> Array:

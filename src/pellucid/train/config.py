@@ -31,7 +31,7 @@ def configuration_of(
         "model": _model(model),
         "optimizer": _optimizer(optimizer),
         "training": {
-            **{key: values[key] for key in ("epochs", "batch_size", "seed", "patience")},
+            **{key: values[key] for key in ("epochs", "batch_size", "augment", "seed", "patience")},
             "loss": _loss(loss),
             "schedule": schedule if isinstance(schedule, str) else schedules.describe(schedule),
             "checkpoint_every": None if every is None else str(every),

@@ -1,14 +1,15 @@
 """`fit`: train a network on images, with everything that must not be lost kept in the run's folder."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from pellucid import engines
+from pellucid.data import Transform
 from pellucid.errors import CheckpointError, ConfigError, DataError, PellucidError
 from pellucid.formats.safetensors import difference_report, shapes
-from pellucid.train import checkpoint, schedules
+from pellucid.train import augmentation, checkpoint, schedules
 from pellucid.train.assemble import assemble
 from pellucid.train.config import check_config, configuration_of
 from pellucid.train.environment import describe_environment
@@ -39,6 +40,7 @@ def fit(
     patience: int | None = None,
     resume: Resume = False,
     schedule: str | schedules.Schedule = "constant",
+    augment: str | Sequence[Transform] | None = None,
     progress: bool = True,
     checkpoint_every: int | str | None = None,
     report: bool = True,
@@ -51,7 +53,9 @@ def fit(
     checkpoints, metrics, plots and report.html; without it nothing is written. resume: continue the run in
     `out` exactly where it stopped, "auto" if there is one; epochs, patience, learning rate, schedule,
     threads and checkpoint_every may differ from before, and more epochs extend a finished run. schedule: a
-    name (see `schedules.get`) or any function of the step. checkpoint_every: steps (500) or time ("10min";
+    name (see `schedules.get`) or any function of the step. augment: random changes to the training images, by
+    name ("flip,crop", see `augmentation.get`) or transforms of your own; they are functions of seed, epoch
+    and image, so a resumed run sees the same ones. checkpoint_every: steps (500) or time ("10min";
     default "5min") between checkpoints within an epoch; the end of every epoch is saved in any case. config:
     what config.toml shall say; by default the tables that `pellucid train -c` needs to train the same way.
 
@@ -61,13 +65,23 @@ def fit(
     """
     _check_numbers(epochs, batch_size, patience)
     asked = None if config is None else check_config(config)
+    transforms = augmentation.get(augment)
     engine = engine or engines.default(dtype)
     if splits.train is None or len(splits.train) == 0:
         raise DataError("There are no training images. Check the data folder and the size of the validation split.")
     if out is not None:
         RunFolder(out).check(resume)
     machinery, optimizer, loss_function = assemble(
-        model, splits, batch_size, optimizer, loss, seed=seed, engine=engine, dtype=dtype, threads=threads
+        model,
+        splits,
+        batch_size,
+        optimizer,
+        loss,
+        transforms=transforms,
+        seed=seed,
+        engine=engine,
+        dtype=dtype,
+        threads=threads,
     )
     try:
         steps = epochs * -(-len(splits.train) // batch_size)
@@ -80,6 +94,7 @@ def fit(
             "batch_size": batch_size,
             "loss": describe_object(loss_function),
             "optimizer": {key: value for key, value in described.items() if key != "lr"},
+            "augment": augmentation.describe(transforms),
             "seed": seed,
             "engine": engine,
             "dtype": dtype,

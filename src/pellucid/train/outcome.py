@@ -81,11 +81,12 @@ def _draw(
             lambda: plots.draw_confusion(evaluation),
             f"Confusion matrix of {evaluation.images} images, {accuracy}; the table has the numbers.",
         ),
-        "worst": (
+    }
+    if dataset.image(0).ndim == 3:  # sentences are not drawn
+        drawings["worst"] = (
             lambda: plots.draw_worst(dataset, evaluation),
             "The images most clearly mistaken: " + (_mistakes(evaluation) or "none."),
-        ),
-    }
+        )
     try:
         plots.require_matplotlib()
     except MissingExtraError as error:

@@ -40,20 +40,20 @@ def require_matplotlib() -> None:
 
 def draw_curves(history: Sequence[Row]) -> bytes:
     """Return a PNG of loss and accuracy over the epochs, for training and validation."""
-    with _figure(9.0, 3.8) as figure:
+    with drawing(9.0, 3.8) as figure:
         best: Row | None = None
         for row in history:
             best = row if better(row, best) else best
         for axes, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
             _draw_curve(axes, history, quantity, best)
-        return _png(figure)
+        return png(figure)
 
 
 def draw_confusion(evaluation: Evaluation) -> bytes:
     """Return a PNG of the confusion matrix; shades show the part of each true class, numbers count images."""
     count = len(evaluation.classes)
     side = min(max(3.6, 0.62 * count + 1.6), 14.0)
-    with _figure(side + 0.9, side) as figure:
+    with drawing(side + 0.9, side) as figure:
         axes = figure.subplots()
         totals = np.maximum(evaluation.confusion.sum(axis=1, keepdims=True), 1)
         part = evaluation.confusion / totals
@@ -72,7 +72,7 @@ def draw_confusion(evaluation: Evaluation) -> bytes:
         axes.set_title(f"{evaluation.images:,} images, accuracy {evaluation.accuracy:.2%}", fontsize=11)
         bar = figure.colorbar(image, ax=axes, fraction=0.046, pad=0.03, format="{x:.0%}")
         bar.set_label("part of the true class")
-        return _png(figure)
+        return png(figure)
 
 
 def draw_worst(dataset: Dataset, evaluation: Evaluation) -> bytes:
@@ -80,19 +80,17 @@ def draw_worst(dataset: Dataset, evaluation: Evaluation) -> bytes:
     worst = evaluation.worst
     columns = min(max(len(worst), 1), 4)
     rows = -(-max(len(worst), 1) // columns)
-    with _figure(max(2.1 * columns, 4.0), 2.35 * rows + 0.5) as figure:
+    with drawing(max(2.1 * columns, 4.0), 2.35 * rows + 0.5) as figure:
         figure.suptitle("Most clearly mistaken" if worst else "No mistakes", fontsize=12)
         grid = figure.subplots(rows, columns, squeeze=False).ravel()
         for axes in grid:
             axes.axis("off")
         for axes, mistake in zip(grid, worst, strict=False):
             _draw_mistake(axes, dataset, evaluation.classes, mistake)
-        return _png(figure)
+        return png(figure)
 
 
 def _draw_curve(axes: "Axes", history: Sequence[Row], quantity: str, best: Row | None) -> None:
-    from matplotlib.ticker import MaxNLocator, PercentFormatter
-
     epochs = [row["epoch"] for row in history]
     shown = len(epochs) <= 40
     for split, colour, style, shape in (("train", BLUE, "-", "o"), ("validation", ORANGE, "--", "s")):
@@ -102,18 +100,25 @@ def _draw_curve(axes: "Axes", history: Sequence[Row], quantity: str, best: Row |
             axes.plot(epochs, values, style, color=colour, marker=marker, markersize=4, linewidth=2, label=split)
     if best is not None:
         axes.axvline(best["epoch"], color=GREY, linewidth=1, linestyle=":", label=f"best: epoch {best['epoch']}")
-    axes.set_title(quantity, fontsize=12)
-    axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if len(epochs) == 1:
         axes.set_xlim(0.5, 1.5)
+    dress(axes, quantity, percent=quantity != "loss")
     if quantity == "loss":
         axes.set_ylim(bottom=0)
-    else:
+    axes.legend(frameon=False)
+
+
+def dress(axes: "Axes", title: str, *, percent: bool = True) -> None:
+    """Give a curve over the epochs its title, scales and grid."""
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+    axes.set_title(title, fontsize=12)
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if percent:
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.grid(color="#E4E4E4", linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
 
 
 def _write_counts(axes: "Axes", confusion: NDArray[np.int64], part: NDArray[Any]) -> None:
@@ -143,7 +148,7 @@ def _short(name: str) -> str:
 
 
 @contextmanager
-def _figure(width: float, height: float) -> "Iterator[Figure]":
+def drawing(width: float, height: float) -> "Iterator[Figure]":
     """Make a figure of its own, without pyplot's global list of figures."""
     require_matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -157,7 +162,8 @@ def _figure(width: float, height: float) -> "Iterator[Figure]":
         yield figure
 
 
-def _png(figure: "Figure") -> bytes:
+def png(figure: "Figure") -> bytes:
+    """The figure's picture file."""
     from matplotlib.text import Text
 
     for text in figure.findobj(Text):

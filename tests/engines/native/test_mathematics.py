@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -16,7 +17,7 @@ from pellucid.engines.native import codegen, cpu
 from pellucid.engines.native.emit import I64, POINTER, Emitter
 from pellucid.engines.native.mathematics import Mathematics
 from pellucid.engines.native.threads import flush_denormals, restore_denormals
-from pellucid.notation import Index, Program, Tensor, bracket, exp, expm1, log, sigmoid, sqrt, tanh, uniform
+from pellucid.notation import Index, Program, Tensor, bracket, erf, exp, expm1, log, log1p, sigmoid, sqrt, tanh, uniform
 from pellucid.notation.expression import Const, Position
 from pellucid.notation.functions import FUNCTIONS
 from pellucid.notation.random import uniform as uniform_reference
@@ -119,9 +120,14 @@ def sigmoid64(x: Doubles) -> Doubles:
     return np.where(np.isnan(x), np.nan, result)
 
 
+erf64 = np.vectorize(math.erf, [np.float64])
+
+
 UNARY: dict[str, tuple[Callable[[Any], Any], float, float]] = {
     "exp": (np.exp, -104, 89),
+    "erf": (erf64, -6, 6),
     "expm1": (np.expm1, -20, 89),
+    "log1p": (np.log1p, -1, 1e4),
     "log": (np.log, -1, 1e4),
     "sqrt": (np.sqrt, -1, 1e6),
     "tanh": (np.tanh, -12, 12),
@@ -200,7 +206,7 @@ def test_functions_through_the_engine(target: str) -> None:
     """One program with all functions, over a number of elements that no vector divides."""
     count, tensors = 1003, {}
     x, i = Tensor("X", (count,), role="input"), Index("i", count)
-    for function in (exp, expm1, log, sqrt, tanh, sigmoid):
+    for function in (erf, exp, expm1, log, log1p, sqrt, tanh, sigmoid):
         tensors[function.__name__] = Tensor(function.__name__)
         tensors[function.__name__][i] = function(x[i])
     values = np.concatenate([np.linspace(-30, 30, count - len(SPECIAL)).astype(np.float32), SPECIAL])

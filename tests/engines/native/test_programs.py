@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pellucid.errors import NotationError, ShapeError, UsageError
-from pellucid.notation import Index, Program, Tensor, bracket, constant_tensor, max_over, sum_over
+from pellucid.notation import Index, Program, Tensor, bracket, constant_tensor, indices, max_over, sum_over
 from pellucid.notation.expression import Const, Reduce
 from tests.engines.native.programs import (
     TARGETS,
@@ -123,6 +123,25 @@ def test_not_a_number_is_neither_lost_nor_spread() -> None:
             assert np.isfinite(got["Y"]).sum() == got["Y"].size - 3 * 9
             assert (~np.isfinite(got["Y"][2, :, 2:5, 2:5])).all()
             assert np.isnan(bad) <= (np.isnan(got["M"]).sum() == 3 * 4)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_slice_of_what_is_computed_in_blocks_of_channels(target: str) -> None:
+    """The slice has fewer channels than the sums of products that it adds: it is no epilogue of them."""
+    n, o, i, j = indices("n o i j")
+    c, first = Index("c", 64), Index("k", 32)
+    x, u, v = images(2, 32, 8, 8), Index("u", 1), Index("v", 1)
+    totals = [Tensor(name, (2, 64, 8, 8)) for name in ("A", "B")]
+    for number, total in enumerate(totals):
+        w, o = Tensor(f"W{number}", (16, 64, 1, 1), role="parameter"), Index("o", 16)
+        total[n, c, i + u, j + v] = sum_over([o], x[n, o + 16 * number, i, j] * w[o, c, u, v])
+    y, z = Tensor("Y"), Tensor("Z")
+    y[n, first, i, j] = totals[0][n, first, i, j] + totals[1][n, first, i, j]
+    z[n, first, i, j] = totals[0][n, first + 32, i, j] + totals[1][n, first + 32, i, j]
+    arrays = {"X": uniform((2, 32, 8, 8)), "W0": uniform((16, 64, 1, 1), 1), "W1": uniform((16, 64, 1, 1), 2)}
+    program = Program.of([y, z])
+    for layout in possible_layouts(program):
+        assert_close(program, run_native(program, arrays, layout=layout, target=target), arrays, layout)
 
 
 @pytest.mark.parametrize("rows", [2, 5])

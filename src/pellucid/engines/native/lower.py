@@ -8,6 +8,7 @@ block of images by itself are marked: threads then keep their blocks from kernel
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
+from heapq import heappop, heappush
 
 from pellucid.engines.native.layout import BLOCK
 from pellucid.engines.native.memory import Buffer, margins
@@ -88,24 +89,37 @@ def buffers_of(program: Program, outside: Iterable[Tensor]) -> dict[Tensor, Buff
 def lower(program: Program, buffers: Mapping[Tensor, Buffer], apart: Set[Tensor] = frozenset()) -> list[Kernel]:
     """The kernels of a program, in order; the tensors `apart` join no kernel that computes others."""
     readers: dict[Tensor, list[Equation]] = {}
-    for equation in program:
+    places: dict[Tensor, list[int]] = {}
+    for number, equation in enumerate(program.equations):
         for tensor in dict.fromkeys(a.tensor for a in accesses(equation.value)):
             readers.setdefault(tensor, []).append(equation)
+            places.setdefault(tensor, []).append(number)
+    defined: dict[Tensor, list[int]] = {}
+    for number, equation in enumerate(program.equations):
+        defined.setdefault(equation.tensor, []).append(number)
     kept = {*program.outputs, *(t for pair in program.updates for t in pair)}
     kernels: list[Kernel] = []
     done: set[int] = set()
     for number in range(len(program.equations)):
         if number not in done:
-            chain = _chain(program, number, done, readers, apart)
+            chain = _chain(program, number, done, places, defined, apart)
             done.update(chain)
             kernels.append(_kernel(chain, program, readers, kept, buffers))
     return kernels
 
 
 def _chain(
-    program: Program, first: int, done: set[int], readers: Mapping[Tensor, list[Equation]], apart: Set[Tensor]
+    program: Program,
+    first: int,
+    done: set[int],
+    readers: Mapping[Tensor, list[int]],
+    defined: Mapping[Tensor, list[int]],
+    apart: Set[Tensor],
 ) -> dict[int, Equation]:
-    """The equation and the later ones that can be computed with it, place by place, under its index names."""
+    """The equation and the later ones that can be computed with it, place by place, under its index names.
+
+    Only equations that read one of the chain's tensors can join it: `readers` and `defined` say which those are.
+    """
     equations = program.equations
     head = equations[first]
     chain = {first: head}
@@ -113,8 +127,10 @@ def _chain(
         return chain
     product = _contracts(head)
     inside = {head.tensor}
-    for number in range(first + 1, len(equations)):
-        if number in done or not _whole(equations[number]):
+    waiting = sorted(readers.get(head.tensor, ()))
+    while waiting:
+        number = heappop(waiting)
+        if number <= first or number in done or number in chain or not _whole(equations[number]):
             continue
         if (equations[number].tensor in apart) != (head.tensor in apart):
             continue
@@ -123,7 +139,7 @@ def _chain(
             continue
         reads = {a.tensor for a in accesses(candidate.value)} - inside
         # Everything else it reads must be computed before the chain's first equation.
-        if any(e.tensor in reads for k, e in enumerate(equations) if k > first and k not in done):
+        if any(k > first and k not in done for tensor in reads for k in defined.get(tensor, ())):
             continue
         if any(isinstance(n, Reduce) for n in candidate.value.walk()):
             continue
@@ -131,6 +147,9 @@ def _chain(
             continue
         chain[number] = candidate
         inside.add(candidate.tensor)
+        for reader in readers.get(candidate.tensor, ()):
+            if reader > number:
+                heappush(waiting, reader)
     return chain
 
 
@@ -139,9 +158,10 @@ def _under_names_of(head: Equation, candidate: Equation) -> Equation | None:
     if len(candidate.at) != len(head.at) or bound_indices(candidate.value):
         return None
     table: dict[Index, Affine] = {}
-    for mine, theirs, extent in zip(candidate.at, head.at, head.tensor.extents, strict=True):
+    for mine, theirs in zip(candidate.at, head.at, strict=True):
         old = mine.single
-        if old is None or old.size != extent:
+        # The head may write a dimension in blocks, as 32*O+o; a slice of that dimension is another range.
+        if old is None or old.size != theirs.bounds[1] + 1:
             return None
         table[old] = theirs
     return Equation(candidate.tensor, head.at, substitute(candidate.value, table))

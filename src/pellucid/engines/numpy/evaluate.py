@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping
 from functools import reduce
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 
 from pellucid.engines.numpy.block import Array, Block, Padded, union
 from pellucid.engines.numpy.contract import contract
+from pellucid.engines.numpy.selection import Selection, gather, scatter
 from pellucid.errors import NotationError
 from pellucid.notation.equation import Equation
 from pellucid.notation.expression import (
@@ -42,10 +44,18 @@ def _sigmoid(x: Array) -> Array:
     return np.where(x >= 0, 1 / (1 + small), small / (1 + small)).astype(x.dtype, copy=False)
 
 
+def _erf(x: Array) -> Array:
+    """NumPy has no error function; Python's own, one number at a time."""
+    values = np.fromiter((math.erf(value) for value in x.ravel().tolist()), np.float64, x.size)
+    return values.reshape(x.shape).astype(x.dtype, copy=False)
+
+
 FUNCTIONS: dict[str, Any] = {
     "exp": np.exp,
     "log": np.log,
+    "log1p": np.log1p,
     "expm1": np.expm1,
+    "erf": _erf,
     "sqrt": np.sqrt,
     "tanh": np.tanh,
     "sigmoid": _sigmoid,
@@ -138,15 +148,17 @@ class Evaluator:
 
     def where(self, brackets: list[Expression], value: Block) -> Block:
         """The value where all brackets hold, and 0 elsewhere."""
-        if not brackets:
-            return value
-        holds = self.combine(np.logical_and, [self.evaluate(b) for b in brackets])
+        return self.kept([self.evaluate(b) for b in brackets], value) if brackets else value
+
+    def kept(self, conditions: list[Block], value: Block) -> Block:
+        """The value where all conditions hold, and 0 elsewhere."""
+        holds = self.combine(np.logical_and, conditions)
         axes = self.order(union([holds, value]))
         return Block(axes, np.where(holds.spread(axes), value.spread(axes), self.dtype.type(0)))
 
     def reduction(self, node: Reduce) -> Block:
         if node.kind == "sum":
-            product = self.contraction(node)
+            product = self.selection(node) or self.contraction(node)
             if product is not None:
                 return product
         if box(node.indices) <= WINDOW and box(free_indices(node)) >= 8 * WINDOW:
@@ -161,6 +173,25 @@ class Evaluator:
         if node.kind == "max":
             return Block(axes, array.max(axis=-1))
         return Block(axes, array.sum(axis=-1) * self.dtype.type(missing))
+
+    def selection(self, node: Reduce) -> Block | None:
+        """A sum of which a bracket selects the terms by number; None if it is none."""
+        brackets, numbers = split(node.body)
+        found = Selection.of(brackets)
+        if found is None:
+            return None
+        selection, others = found
+        key, selected = selection.key, self.evaluate(selection.number)
+        if node.indices != (key,):
+            value = self.combine(np.multiply, [self.number(f) for f in numbers])
+            return scatter(selected, key, self.where(others, value), node.indices) if key not in node.indices else None
+        factors = [gather(selected, key, self.number(f)) for f in numbers]
+        conditions = [gather(selected, key, self.evaluate(b)) for b in others]
+        if None in factors or None in conditions:
+            return None
+        inside = Block(selected.axes, (selected.array >= 0) & (selected.array < key.size))
+        value = self.combine(np.multiply, [f for f in factors if f])
+        return self.kept([inside, *(c for c in conditions if c)], value)
 
     def contraction(self, node: Reduce) -> Block | None:
         """A sum of products, two factors at a time; None if it is none.
