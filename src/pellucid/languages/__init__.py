@@ -1,0 +1,6 @@
+"""The languages in which Pellucid explains: English, Turkish, Persian and Korean, from catalogues of sentences."""
+
+from pellucid.languages.catalogue import CODES, Catalogue, catalogue, subjects
+from pellucid.languages.digits import DIGIT_STYLES, native_digits
+
+__all__ = ["CODES", "DIGIT_STYLES", "Catalogue", "catalogue", "native_digits", "subjects"]
