@@ -30,11 +30,11 @@ class Catalogue:
 
     @property
     def direction(self) -> str:
-        """ "rtl" where prose runs from right to left, else "ltr"; mathematics runs from left to right in all."""
+        """Where prose runs: "rtl" or "ltr"; mathematics runs from left to right in every language."""
         return "rtl" if self.code in RIGHT_TO_LEFT else "ltr"
 
     def __call__(self, key: str, /, **values: object) -> str:
-        """The sentence of that key, its gaps filled; KeyError for a key or gap that is not there (a mistake of ours)."""
+        """The sentence of that key, its gaps filled; KeyError, a mistake of ours, for a key or gap it lacks."""
         return self.sentences[key].format(**values)
 
 
