@@ -91,9 +91,9 @@ def measure(workload: Workload, settings: Settings) -> Result:
     mine = ours.prepare(workload, settings.threads)
     others, failed = _others(workload, settings)
     reference = others[0] if others else ours.prepare(workload, settings.threads, "numpy")
-    distance, where = compare.largest(mine.first, reference.first)
+    distance, where = compare.disagreement(mine.first, reference.first)
     for side in others[1:]:
-        apart, place = compare.largest(side.first, reference.first)
+        apart, place = compare.disagreement(side.first, reference.first)
         if apart > compare.TOLERANCE:
             failed[side.name] = f"its {place} differs by {apart:.1e} from that of {reference.name}"
     others = [side for side in others if side.name not in failed]

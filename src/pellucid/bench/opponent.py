@@ -69,9 +69,14 @@ def _training(workload: Network, mode: str) -> Side:
     optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM, fused=True)
     kept: list[Any] = []
 
+    shares = source.auxiliary
+
     def forward(images: Any, labels: Any) -> Any:
-        output = model(images)
-        return torch.nn.functional.cross_entropy(output, labels), output
+        output, *auxiliary = model(images)
+        loss = torch.nn.functional.cross_entropy(output, labels)
+        for other, share in zip(auxiliary, shares.values(), strict=True):
+            loss = loss + share * torch.nn.functional.cross_entropy(other, labels)
+        return loss, output
 
     compute = torch.compile(forward) if mode == "compile" else forward
 
@@ -101,7 +106,7 @@ def _inference(workload: Network, mode: str) -> Side:
 
     def run() -> Any:
         with torch.inference_mode():
-            return compute(x)
+            return compute(x)[0]
 
     return Side(mode, run, {"output": run().numpy().copy()}, _nothing)
 
@@ -151,24 +156,44 @@ def _convolution(workload: Convolution, mode: str) -> Side:
 def mirror(model: Layer) -> Any:
     """A PyTorch module like the model, uninitialised, its parameters under the same names.
 
-    Raises UsageError for a layer without a counterpart.
+    It returns a tuple: the output and, while training, the auxiliary outputs. Raises UsageError for a layer without a
+    counterpart.
     """
     torch = _torch()
     if not isinstance(model, Graph):
-        return _counterpart(model)
+        raise UsageError(f"{type(model).__name__} is no graph of layers")
     wiring = [(name, node.inputs) for name, node in model.nodes.items()]
+    last, auxiliary = model.output, tuple(model.auxiliary)
 
     class Mirror(torch.nn.Module):  # type: ignore[misc, name-defined]  # known only when PyTorch is there
         def forward(self, x: Any) -> Any:
             values = {"input": x}
             for name, inputs in wiring:
-                values[name] = getattr(self, name)(*(values[i] for i in inputs))
-            return values[wiring[-1][0]]
+                if self.training or name not in auxiliary:
+                    result = getattr(self, name)(*(values[i] for i in inputs))
+                    values[name] = result[0] if isinstance(result, tuple) else result
+            return values[last], *(values[name] for name in auxiliary if name in values)
 
     made = Mirror()
     for name, node in model.nodes.items():
-        made.add_module(name, mirror(node.layer))
+        made.add_module(name, mirror(node.layer) if isinstance(node.layer, Graph) else _counterpart(node.layer))
     return made
+
+
+def _joining(join: Callable[[Any], Any]) -> Any:
+    """A module that joins its inputs."""
+
+    class Join(_torch().nn.Module):  # type: ignore[misc]  # known only when PyTorch is there
+        def forward(self, *inputs: Any) -> Any:
+            return join(inputs)
+
+    return Join()
+
+
+def _padded(layer: layers.PaddedShortcut, x: Any) -> Any:
+    """Every so many rows and columns, channels of zeros added."""
+    cut = x[:, :, :: layer.stride, :: layer.stride]
+    return _torch().nn.functional.pad(cut, (0, 0, 0, 0, 0, layer.out_channels - x.shape[1]))
 
 
 def _counterpart(layer: Layer) -> Any:
@@ -189,6 +214,12 @@ def _counterpart(layer: Layer) -> Any:
         layers.LogSoftmax: lambda a: nn.LogSoftmax(dim=1),
         layers.Flatten: lambda a: nn.Flatten(),
         layers.Dropout: lambda a: nn.Dropout(a.p),
+        layers.BatchNorm2d: lambda a: nn.BatchNorm2d(a.num_features, a.eps, a.momentum),
+        layers.LocalResponseNorm: lambda a: nn.LocalResponseNorm(a.size, a.alpha, a.beta, a.k),
+        layers.AdaptiveAvgPool2d: lambda a: nn.AdaptiveAvgPool2d(a.output_size),
+        layers.Add: lambda a: _joining(sum),
+        layers.Concat: lambda a: _joining(lambda inputs: _torch().cat(inputs, a.dim)),
+        layers.PaddedShortcut: lambda a: _joining(lambda inputs: _padded(a, inputs[0])),
     }
     make = table.get(type(layer))
     if make is None:
@@ -199,8 +230,10 @@ def _counterpart(layer: Layer) -> Any:
 def _with_weights(module: Any, source: Layer) -> Any:
     """The module with the source's weights, those of a true convolution turned by half a circle."""
     torch = _torch()
-    own = {name: _turned(source, name, values) for name, values in source.parameters.items()}
-    module.load_state_dict({name: torch.from_numpy(np.array(values)) for name, values in own.items()})
+    own = {name: _turned(source, name, values) for name, values in (source.parameters | source.states).items()}
+    # PyTorch also counts the batches that a normalisation has seen.
+    counters = {name: value for name, value in module.state_dict().items() if name.endswith("num_batches_tracked")}
+    module.load_state_dict({name: torch.from_numpy(np.array(values)) for name, values in own.items()} | counters)
     return module
 
 

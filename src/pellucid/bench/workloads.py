@@ -13,8 +13,9 @@ import numpy.typing as npt
 from pellucid import models
 from pellucid.bench import programs
 from pellucid.errors import UsageError
-from pellucid.layers import Conv2d
+from pellucid.layers import Conv2d, Dropout
 from pellucid.models.graph import Graph
+from pellucid.models.summary import leaves
 from pellucid.notation.expression import accesses
 
 Values = npt.NDArray[Any]
@@ -46,8 +47,15 @@ class Network:
         return (self.batch, *models.registry.entry(self.model).input_shape)
 
     def build(self) -> Graph:
-        """The model with its initial weights; the same ones every time."""
-        return models.create(self.model).init(seed=SEED)
+        """The model with its initial weights; the same ones every time.
+
+        Dropout drops nothing: the two sides draw different random numbers, and what they compute is compared.
+        """
+        model = models.create(self.model).init(seed=SEED)
+        for _, _, layer in leaves(model):
+            if isinstance(layer, Dropout):
+                layer.p = 0.0
+        return model
 
     @cached_property
     def flops(self) -> int:
