@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pellucid as pc
-from pellucid import optim
+from pellucid import losses, optim, training
 from pellucid.engines.native import layout
 from pellucid.engines.native.layout import LAYOUTS, batched_tensors
 from pellucid.engines.native.lower import partial_sums, successors
+from pellucid.execution import parameter_arrays
 from pellucid.layers import AvgPool2d, Conv2d, Flatten, Linear, MaxPool2d, ReLU
 from pellucid.notation import Index, Program, Tensor, max_over, sum_over
 from tests.engines.native.networks import MODELS, train, train_reference, training_step, vjp_program
@@ -85,6 +86,31 @@ def test_a_program_keeps_the_layout_as_written_unless_the_batch_passes_through()
     n, c, x, y = Index("n", 4), Index("c", 3), Tensor("X", (4, 3), role="input"), Tensor("Y")
     y[n, c] = x[n * -1 + 3, c]
     assert batched_tensors(Program.of([y])) is None
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("size", [3, 32])
+def test_a_mask_drawn_for_each_image_passes_the_batch_through(name: str, size: int) -> None:
+    """Dropout's random numbers follow from the place: every layout must draw the same ones for the same image."""
+    model = pc.Sequential([Conv2d(2, 32, 3), pc.layers.Dropout(0.5), Flatten(), Linear(32 * 16, 3)]).init(seed=0)
+    x = np.random.default_rng(0).standard_normal((size, 2, 6, 6))
+    y = np.arange(size) % 3
+    program = training.step_program(model, x.shape, losses.get("cross_entropy"), y, optim.SGD(0.1)).program
+    assert batched_tensors(program) is not None
+    arrays = parameter_arrays(model, np.dtype(np.float64)) | {"input": x, "target": y, "learning rate": np.array(0.1)}
+    arrays |= {"random.seed": np.array(3), "random.step": np.array(5)}
+    wanted = reference(program, arrays)
+    got = reference(layout.apply(program, 16, name), arrays)
+    for key, right in wanted.items():
+        assert distance(got[key], right) < 1e-12, key
+
+
+def test_one_block_of_images_leaves_threads_idle() -> None:
+    """Sixteen images fill the lanes of one block, but only one thread can work on it; channels are shared better."""
+    n, o, i, j, c, u, v = (Index(a, e) for a, e in zip("noijcuv", (16, 64, 28, 28, 64, 3, 3), strict=True))
+    x, w, y = Tensor("X", (16, 64, 30, 30), role="input"), Tensor("W", (64, 64, 3, 3), role="parameter"), Tensor("Y")
+    y[n, o, i, j] = sum_over([c, u, v], x[n, c, i + u, j + v] * w[o, c, u, v])
+    assert layout.choose(Program.of([y]), 16)[0] == "channels"
 
 
 def test_the_choice_follows_the_use_of_lanes() -> None:

@@ -28,6 +28,7 @@ from pellucid.notation.expression import (
     Const,
     Div,
     Mul,
+    Position,
     Pow,
     Reduce,
     accesses,
@@ -53,6 +54,7 @@ def batched_tensors(program: Program) -> dict[Tensor, int] | None:
         return None
     size = first.extents[0]
     batched = {t: 0 for t in program.of_role("input") if t.extents and t.extents[0] == size}
+    batched |= dict.fromkeys(_drawn(program, size), 0)
     for equation in program:
         found = {a.at[0].single for a in accesses(equation.value) if a.tensor in batched}
         if None in found or len(found) > 1:
@@ -68,6 +70,19 @@ def batched_tensors(program: Program) -> dict[Tensor, int] | None:
                 return None
             batched[equation.tensor] = 0
     return batched if all(_passes_through(e, batched, size) for e in program) else None
+
+
+def _drawn(program: Program, size: int) -> list[Tensor]:
+    """Tensors with a number for each image that follow from its place alone, as a dropout's mask does."""
+    found = []
+    for equation in program:
+        first = equation.at[0].single if equation.at else None
+        reads = [a for a in accesses(equation.value) if a.tensor.extents]
+        if first is not None and first.size == size and not reads and equation.covers:
+            places = {i for n in equation.value.walk() if isinstance(n, Position) for i in n.affine.indices}
+            if first in places and not any(first in a.indices for a in equation.at[1:]):
+                found.append(equation.tensor)
+    return found
 
 
 def _passes_through(equation: Equation, batched: Mapping[Tensor, int], size: int) -> bool:
@@ -280,6 +295,9 @@ LAYOUTS = ("images", "batch", "channels")
 HANDICAPS = {"images": 1.3, "channels": 1.1}
 """Measured: rows as lanes load more for each multiply-add; channels need their weights packed and unpacked."""
 
+SHARED = 3_000_000
+"""Lane slots from which on several threads share the work; blocks of images are then what each of them takes."""
+
 STRIDED = 4
 """What gathering elements that are not neighbours costs."""
 
@@ -306,11 +324,18 @@ def choose(program: Program, lanes: int) -> tuple[str, str]:
         work["images"] += points / _best_lane([a.at[-1] for a in reads], inner, lanes)
         work["batch"] += points / lane_use(size, lanes)
         work["channels"] += points / _best_lane([a.at[min(1, len(a.at) - 1)] for a in reads], inner, lanes)
+    if work["batch"] > SHARED:
+        work["batch"] *= _imbalance(-(-size // lanes))
     for name, handicap in HANDICAPS.items():
         work[name] *= handicap
     chosen = min(work, key=lambda name: work[name])
     use = ", ".join(f"{name} {value / 1e6:.2f}" for name, value in work.items())
     return chosen, f"{chosen}: millions of lane slots used by sums: {use}"
+
+
+def _imbalance(blocks: int) -> float:
+    """How much longer blocks take than their even share: between what it is for two workers and for four."""
+    return sum(-(-blocks // workers) * workers / blocks for workers in (2, 4)) / 2
 
 
 def _best_lane(last: list[Affine], inner: tuple[Index, ...], lanes: int) -> float:
