@@ -13,7 +13,7 @@ import pellucid as pc
 from pellucid import losses, optim, training
 from pellucid.engines.native import layout
 from pellucid.engines.native.layout import LAYOUTS, batched_tensors
-from pellucid.engines.native.lower import partial_sums, successors
+from pellucid.engines.native.rewrite import rewritten, successors
 from pellucid.execution import parameter_arrays
 from pellucid.layers import AvgPool2d, Conv2d, Flatten, Linear, MaxPool2d, ReLU
 from pellucid.notation import Index, Program, Tensor, max_over, sum_over
@@ -42,10 +42,10 @@ def test_rewriting_changes_no_value(sheet: Sheet, lanes: int, further: bool) -> 
     """The rewritten program means the same: both on the reference engine, in float64."""
     wanted, rough = (reference(sheet.program, sheet.arrays, dtype) for dtype in ("float64", "float32"))
     for name in possible_layouts(sheet.program):
-        rewritten = layout.apply(sheet.program, lanes, name)
+        changed = layout.apply(sheet.program, lanes, name)
         if further:
-            rewritten = partial_sums(layout.with_room(successors(rewritten)))
-        got = reference(rewritten, sheet.arrays)
+            changed = rewritten(layout.with_room(successors(changed)))
+        got = reference(changed, sheet.arrays)
         for key, right in wanted.items():
             # Other orders of summation round otherwise, the more so the more float32 suffers.
             limit = max(1e-12, 1e-7 * distance(rough[key], right))

@@ -19,12 +19,14 @@ from pellucid.engines.native.cache import ObjectCache
 from pellucid.engines.native.driver import JOB_NAME, Call, arrange, emit_driver, groups
 from pellucid.engines.native.emit import POINTER, Emitter
 from pellucid.engines.native.generate import generate
-from pellucid.engines.native.lower import Kernel, buffers_of, lower, partial_sums, successors, turned_factors
+from pellucid.engines.native.lower import Kernel, buffers_of, lower
 from pellucid.engines.native.memory import ELEMENT, Arena, Buffer, plan
 from pellucid.engines.native.product import Product
+from pellucid.engines.native.rewrite import rewritten, successors
 from pellucid.engines.native.threads import Team, flush_denormals, restore_denormals, team_code
 from pellucid.errors import ConfigError, NotationError, ShapeError, UsageError
 from pellucid.notation import Program, Tensor
+from pellucid.notation.index import box
 
 THREADS_VARIABLE = "PELLUCID_THREADS"
 ALONE = 3_000_000
@@ -66,8 +68,7 @@ def prepare(program: Program, target: cpu.Target, threads: int | None = None, ch
     name, why = layout.choose(program, target.lanes)
     if chosen is not None and chosen != name:
         name, why = chosen, f"{chosen}: asked for ({why})"
-    arranged = layout.with_room(successors(layout.apply(program, target.lanes, name)))
-    arranged = partial_sums(turned_factors(arranged))
+    arranged = rewritten(layout.with_room(successors(layout.apply(program, target.lanes, name))))
     outside = {*arranged.given, *arranged.outputs}
     alias = {new: old for old, new in arranged.updates}
     buffers = buffers_of(arranged, {*outside, *alias})
@@ -84,8 +85,7 @@ def prepare(program: Program, target: cpu.Target, threads: int | None = None, ch
     for kernel, number in zip(kernels, numbers, strict=True):
         for tensor in kernel.operands:
             lives[tensor] = (lives.get(tensor, (number, number))[0], number)
-    exclusive = {t for t in inner if buffers[t].has_margin or not _covered(arranged, t)}
-    arena = plan([buffers[t] for t in inner], lives, exclusive)
+    arena = plan([buffers[t] for t in inner], lives, {t for t in inner if not _covered(arranged, t)})
     many = number_of_threads(threads)
     work = sum(_work(k) for k in kernels)
     return Compiled(
@@ -94,8 +94,6 @@ def prepare(program: Program, target: cpu.Target, threads: int | None = None, ch
 
 
 def _work(kernel: Kernel) -> int:
-    from pellucid.notation.index import box
-
     if isinstance(kernel, Product):
         return box((*kernel.equations[0].indices, *kernel.sum.indices))
     return box(kernel.indices) * 4
@@ -118,7 +116,8 @@ def _check_updates(kernels: list[Kernel], alias: Mapping[Tensor, Tensor]) -> Non
 
 
 def _covered(program: Program, tensor: Tensor) -> bool:
-    return any(e.covers for e in program.definition(tensor))
+    """Whether its parts, which share no element, write the whole tensor."""
+    return sum(box(e.indices) for e in program.definition(tensor)) == tensor.size
 
 
 class _Given:

@@ -25,53 +25,8 @@ from pellucid.notation.expression import (
     substitute,
     transform,
 )
-from pellucid.notation.index import box
 
 Kernel = Nest | Product
-
-OWN_SUMS = 16
-"""A sum over blocks gets a partial result for each block where at least this many values are summed within one."""
-
-
-def successors(program: Program) -> Program:
-    """Give each updated state a successor that can be computed in the state's own place: a copy where it could not."""
-    equations, updates = list(program.equations), []
-    taken: set[Tensor] = set(program.outputs)
-    for old, new in program.updates:
-        if new.role == "defined" and new not in taken and any(e.covers for e in program.definition(new)):
-            taken.add(new)
-            updates.append((old, new))
-            continue
-        at = tuple(Affine.of(Index(f"x{d + 1}", extent)) for d, extent in enumerate(old.extents))
-        copy = Tensor(old.symbol, old.extents, kind=old.kind, name=f"next {old.name}")
-        equations.append(Equation(copy, at, Access(new, at)))
-        updates.append((old, copy))
-    return Program(tuple(equations), program.outputs, tuple(updates))
-
-
-def partial_sums(program: Program) -> Program:
-    """Split sums over blocks into a sum for each block, and the sum of these: a block is then finished while hot."""
-    equations: list[Equation] = []
-    for equation in program:
-        sums = [n for n in equation.value.walk() if isinstance(n, Reduce) and n.kind == "sum"]
-        over = sums[0].indices if len(sums) == 1 else ()
-        block = next((i for i in over if i.name == BLOCK), None)
-        inner = [i for i in over[:-1] if i != block]
-        if block is None or block.size == 1 or box(inner) < OWN_SUMS:
-            equations.append(equation)
-        else:
-            equations += _split_sum(equation, sums[0], block)
-    return Program(tuple(equations), program.outputs, program.updates)
-
-
-def _split_sum(equation: Equation, product: Reduce, block: Index) -> list[Equation]:
-    shape = (block.size, *(i.size for i in equation.indices))
-    partial = Tensor("P", shape, name=f"{equation.tensor.name} of each block")
-    at = tuple(map(Affine.of, (block, *equation.indices)))
-    own = Equation(partial, at, Reduce("sum", tuple(i for i in product.indices if i != block), product.body))
-    joined = Reduce("sum", (block,), Access(partial, at))
-    value = transform(equation.value, lambda node: joined if node == product else node)
-    return [own, Equation(equation.tensor, equation.at, value)]
 
 
 def buffers_of(program: Program, outside: Iterable[Tensor]) -> dict[Tensor, Buffer]:
@@ -242,53 +197,3 @@ def describe(kernels: Iterable[Kernel]) -> str:
         lines.append(f"{number:3d} {kind}{' of each block' if kernel.block is not None else ''}")
         lines += [f"      {e}{'' if e.tensor in kernel.stored else '   (not stored)'}" for e in kernel.equations]
     return "\n".join(lines)
-
-
-def turned_factors(program: Program) -> Program:
-    """In the batch layout, let weight gradients of dense layers run their lanes over features instead of images.
-
-    `dW[o,k] = sum(B,n) dY[B,o,n] * X[B,k,n]` sums so few products for each weight that adding up the lanes would cost
-    more than the products. With a copy `X[B,n,k]` neighbouring weights share a vector.
-    """
-    copies: dict[Tensor, Tensor] = {}
-    equations: list[Equation] = []
-    for equation in program:
-        product = sum_of_products(equation)
-        factor = None if product is None else _dense_factor(equation, product)
-        if product is None or factor is None:
-            equations.append(equation)
-            continue
-        if factor.tensor not in copies:
-            copies[factor.tensor] = _turned(factor.tensor)
-            equations += copies[factor.tensor].definition
-        block, feature, image = factor.at
-        turned = Access(copies[factor.tensor], (block, image, feature))
-        equations.append(_reading(equation, factor, turned))
-    return Program(tuple(equations), program.outputs, program.updates)
-
-
-def _reading(equation: Equation, old: Access, new: Access) -> Equation:
-    """The equation with one access in another's place."""
-    value = transform(equation.value, lambda node: new if node == old else node)
-    return Equation(equation.tensor, equation.at, value)
-
-
-def _dense_factor(equation: Equation, product: Reduce) -> Access | None:
-    """The factor with the features that the result's last dimension counts, if only images are summed over."""
-    images = [i for i in product.indices if i.name != BLOCK]
-    if len(images) != 1 or len(images) == len(product.indices) or not equation.at:
-        return None
-    last = equation.at[-1].single
-    for access in accesses(product.body):
-        if len(access.at) == 3 and access.at[1].single == last is not None and access.at[2].single == images[0]:
-            return access
-    return None
-
-
-def _turned(tensor: Tensor) -> Tensor:
-    block, features, lanes = tensor.extents
-    copy = Tensor(tensor.symbol, (block, lanes, features), name=f"{tensor.name} turned")
-    b, n, k = Index(BLOCK, block), Index("n", lanes), Index("k", features)
-    at = tuple(map(Affine.of, (b, n, k)))
-    copy.definition = [Equation(copy, at, Access(tensor, (at[0], at[2], at[1])))]
-    return copy

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
 from pellucid.notation import Affine, Equation, Tensor
@@ -11,6 +11,8 @@ from pellucid.notation.expression import Access, accesses
 
 ALIGNMENT = 64
 ELEMENT = 4
+ALWAYS = (-1, 1 << 60)
+"""The life of a place whose zeros must stay."""
 
 
 @dataclass(frozen=True)
@@ -87,17 +89,20 @@ class Arena:
     offsets: dict[Tensor, int] = field(default_factory=dict)
 
 
-def plan(buffers: Iterable[Buffer], lives: Mapping[Tensor, tuple[int, int]], exclusive: set[Tensor]) -> Arena:
+def plan(buffers: Iterable[Buffer], lives: Mapping[Tensor, tuple[int, int]], unwritten: Set[Tensor]) -> Arena:
     """Place buffers, the largest first, each at the lowest offset that no buffer alive with it occupies.
 
-    `lives` are the first and last kernel groups that use a tensor. An exclusive buffer shares with none: its zeros
-    (margins, and elements that no equation writes) are set once and stay.
+    `lives` are the first and last kernel groups that use a tensor. Zeros are set once, and stay: a buffer with a margin
+    shares its place only with others of the same form, whose zeros are in the same places, and a tensor with elements
+    that no equation writes (`unwritten`) with none.
     """
     arena = Arena()
     placed: list[tuple[int, int, tuple[int, int]]] = []
-    for buffer in sorted(buffers, key=lambda b: -b.elements):
-        size = -(-buffer.elements * ELEMENT // ALIGNMENT) * ALIGNMENT
-        life = (-1, 1 << 60) if buffer.tensor in exclusive else lives[buffer.tensor]
+    for together in sorted(_sharing(buffers, lives, unwritten), key=lambda group: -group[0].elements):
+        first = together[0]
+        size = -(-first.elements * ELEMENT // ALIGNMENT) * ALIGNMENT
+        lasting = first.has_margin or first.tensor in unwritten
+        life = ALWAYS if lasting else lives[first.tensor]
         offset = 0
         for begin, end, other in sorted(placed):
             if other[0] <= life[1] and life[0] <= other[1]:
@@ -105,6 +110,25 @@ def plan(buffers: Iterable[Buffer], lives: Mapping[Tensor, tuple[int, int]], exc
                     break
                 offset = max(offset, end)
         placed.append((offset, offset + size, life))
-        arena.offsets[buffer.tensor] = offset
+        arena.offsets |= {buffer.tensor: offset for buffer in together}
         arena.size = max(arena.size, offset + size)
     return arena
+
+
+def _sharing(
+    buffers: Iterable[Buffer], lives: Mapping[Tensor, tuple[int, int]], unwritten: Set[Tensor]
+) -> list[list[Buffer]]:
+    """The buffers in groups that use one place after another; only those with margins of the same form do."""
+    groups: list[list[Buffer]] = []
+    forms: dict[tuple[object, ...], list[list[Buffer]]] = {}
+    for buffer in sorted(buffers, key=lambda b: lives[b.tensor][0]):
+        if not buffer.has_margin or buffer.tensor in unwritten:
+            groups.append([buffer])
+            continue
+        alike = forms.setdefault((buffer.extents, buffer.margins), [])
+        over = [group for group in alike if lives[group[-1].tensor][1] < lives[buffer.tensor][0]]
+        if over:
+            over[0].append(buffer)
+        else:
+            alike.append([buffer])
+    return groups + [group for alike in forms.values() for group in alike]

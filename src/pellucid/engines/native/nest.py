@@ -36,6 +36,10 @@ TASKS = 64
 """About as many tasks as a nest offers to be shared among threads."""
 
 
+SHORTEST = 256
+"""Elements below which a piece of a loop is not worth a task of its own."""
+
+
 @dataclass(frozen=True)
 class Nest:
     """A chain of equations over the same indices; `stored` are the tensors among them that others read."""
@@ -130,6 +134,8 @@ class Plan:
             loops = [i for i in loops if i != lane] + [lane]
         if self.nest.block is not None:
             loops.insert(0, self.nest.block)
+        elif lane in loops and box(loops[:-1]) < TASKS:
+            loops, lane = self._shared(loops, table)
         return Shape(table, tuple(loops), lane, self._parallel(loops, lane))
 
     def _parallel(self, loops: Sequence[Index], lane: Index | None) -> int:
@@ -140,6 +146,22 @@ class Plan:
         while count < len(outer) and box(outer[:count]) < TASKS:
             count += 1
         return count
+
+    def _shared(self, loops: list[Index], table: dict[Index, Affine]) -> tuple[list[Index], Index]:
+        """Cut the lane's loop, the last, into equal pieces of whole vectors, so that there are tasks to share."""
+        *outer, lane = loops
+        wanted = -(-TASKS // box(outer))
+        pieces = [p for p in range(2, 4 * wanted) if lane.size % (p * self.target.lanes) == 0]
+        enough = [p for p in pieces if p >= wanted] or pieces[-1:]
+        if not enough or lane.size // enough[0] < SHORTEST:
+            return loops, lane
+        piece = Index(f"{lane.name} piece", enough[0])
+        inner = Index(lane.name, lane.size // enough[0])
+        step = {lane: piece * inner.size + inner}
+        for old, value in table.items():
+            table[old] = value.substitute(step)
+        table |= step
+        return [*outer, piece, inner], inner
 
     def _join(self, loops: list[Index], table: dict[Index, Affine]) -> list[Index]:
         """Join (p, q) wherever p moves every access by q's full extent."""
