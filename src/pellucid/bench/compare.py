@@ -11,12 +11,12 @@ from pellucid.bench.workloads import Values
 TOLERANCE = 1e-4
 """The largest relative L2 distance of two float32 results; sums in another order differ by about 1e-6."""
 
-KINK = 0.05
+KINK = 0.1
 """How far the gradients of a training step may be apart.
 
 Among the millions of activations of a large network some lie so close to 0, or to the maximum of their window, that
 rounding decides on which side of the kink they are; every gradient before one then differs by what that one adds to it.
-With few images PyTorch's own gradients of GoogLeNet are 1 % off those in float64, and so are ours. A wrong formula puts
+PyTorch's own gradients of ResNet-50 are up to 4 % off those in float64, and so are ours. A wrong formula puts
 the gradient of its layer further off, or all before it; that every formula is right to the last digits is for the
 tests, on inputs without such ties.
 """
