@@ -17,6 +17,8 @@ SINGLE: dict[str, tuple[Callable[[], Layer], Shape]] = {
     "convolution of the same size": (lambda: layers.Conv2d(2, 3, (4, 3), padding="same", bias=False), (2, 6, 7)),
     "convolution with a rotated kernel": (lambda: layers.Conv2d(1, 2, 3, flip=True), (1, 6, 6)),
     "fixed filter": (lambda: layers.FixedFilter2d("gaussian", padding=1, stride=2), (3, 7, 6)),
+    "convolution by a table": (lambda: layers.TableConv2d(3, ((0, 2), (1,), (0, 1, 2)), 3), (3, 6, 5)),
+    "distance from codes": (lambda: layers.CodeDistance(((1.0, -1.0, 0.5), (-1.0, 1.0, 2.0))), (3,)),
     "maximum": (lambda: layers.MaxPool2d(3, 2, padding=1, dilation=(1, 2)), (2, 9, 10)),
     "maximum, rounding up": (lambda: layers.MaxPool2d(2, 3, padding=1, ceil_mode=True), (2, 9, 10)),
     "mean": (lambda: layers.AvgPool2d(3, 2, padding=1), (2, 8, 9)),

@@ -41,6 +41,24 @@ def _conv(w: Writer, layer: layers.Conv2d, inputs: Sequence[str]) -> str:
     )  # fmt: skip
 
 
+def _table_conv(w: Writer, layer: layers.TableConv2d, inputs: Sequence[str]) -> str:
+    """A convolution of all maps: zeros where the table connects nothing."""
+    kernels = iter(w.values(layer.weight))
+    weight = np.zeros((len(layer.table), layer.in_channels, *layer.kernel_size), np.float32)
+    for output, connected in enumerate(layer.table):
+        for channel in connected:
+            weight[output, channel] = next(kernels)
+    return w.put("Conv", *inputs, w.constant(weight), w.tensor(layer.bias), kernel_shape=layer.kernel_size)
+
+
+def _code_distance(w: Writer, layer: layers.CodeDistance, inputs: Sequence[str]) -> str:
+    """Minus the sum of the squared differences between the vector, (N, 1, O), and the codes, (K, O)."""
+    row = w.put("Unsqueeze", *inputs, w.constant([1], np.int64))
+    apart = w.put("Sub", row, w.constant(layer.codes.value))
+    total = w.put("ReduceSum", w.put("Mul", apart, apart), w.constant([2], np.int64), keepdims=0)
+    return w.put("Neg", total)
+
+
 def _fixed_filter(w: Writer, layer: layers.FixedFilter2d, inputs: Sequence[str]) -> str:
     channels = w.shapes[inputs[0]][1]
     assert layer.kernel.value is not None
@@ -226,6 +244,8 @@ WRITERS: dict[type[Layer], Write] = {
     layers.Embedding: sequences.embedding,
     layers.ELU: lambda w, layer, inputs: w.put("Elu", *inputs, alpha=layer.alpha),
     layers.FixedFilter2d: _fixed_filter,
+    layers.TableConv2d: _table_conv,
+    layers.CodeDistance: _code_distance,
     layers.Flatten: simple("Flatten", axis=1),
     layers.GRU: sequences.recurrent,
     layers.GELU: lambda w, layer, inputs: w.put("Gelu", *inputs, approximate=layer.approximate),
