@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast, dataclass_transform
 
 from pellucid.errors import NotationError
 from pellucid.notation.index import Affine, AffineLike, Index
@@ -88,22 +88,41 @@ class Expression:
 
 ExpressionLike = Expression | Index | Affine | Number
 
+Node = TypeVar("Node", bound=type[Expression])
 
-@dataclass(frozen=True)
+
+@dataclass_transform(frozen_default=True)
+def node(cls: Node) -> Node:
+    """A frozen dataclass that remembers its hash: trees are looked up far more often than they are made."""
+    made = dataclass(frozen=True)(cls)
+    compute = made.__hash__
+
+    def remembered(self: Expression) -> int:
+        found: int | None = self.__dict__.get("_hash")
+        if found is None:
+            found = compute(self)
+            object.__setattr__(self, "_hash", found)
+        return found
+
+    made.__hash__ = remembered  # type: ignore[method-assign, assignment]  # the same value, computed once
+    return cast(Node, made)
+
+
+@node
 class Const(Expression):
     """A number."""
 
     value: Number
 
 
-@dataclass(frozen=True)
+@node
 class Position(Expression):
     """An affine index expression used as a number."""
 
     affine: Affine
 
 
-@dataclass(frozen=True)
+@node
 class Access(Expression):
     """One element of a tensor. Outside the tensor it reads `outside`: 0 in sums, -inf under a maximum."""
 
@@ -112,7 +131,7 @@ class Access(Expression):
     outside: float = 0.0
 
 
-@dataclass(frozen=True)
+@node
 class Add(Expression):
     """A sum of terms."""
 
@@ -126,7 +145,7 @@ class Add(Expression):
         return Add(children)
 
 
-@dataclass(frozen=True)
+@node
 class Mul(Expression):
     """A product of factors."""
 
@@ -140,7 +159,7 @@ class Mul(Expression):
         return Mul(children)
 
 
-@dataclass(frozen=True)
+@node
 class Div(Expression):
     """A quotient."""
 
@@ -155,7 +174,7 @@ class Div(Expression):
         return Div(*children)
 
 
-@dataclass(frozen=True)
+@node
 class Pow(Expression):
     """A power; the exponent passes no gradient."""
 
@@ -170,7 +189,7 @@ class Pow(Expression):
         return Pow(*children)
 
 
-@dataclass(frozen=True)
+@node
 class Call(Expression):
     """A pointwise function from `functions.FUNCTIONS`."""
 
@@ -185,7 +204,7 @@ class Call(Expression):
         return Call(self.function, children)
 
 
-@dataclass(frozen=True)
+@node
 class Bracket(Expression):
     """`[left relation right]`: 1 where it holds, otherwise a strong 0."""
 
@@ -201,7 +220,7 @@ class Bracket(Expression):
         return Bracket(children[0], self.relation, children[1])
 
 
-@dataclass(frozen=True)
+@node
 class Reduce(Expression):
     """`sum`, `max` or `argmax` over bound indices.
 

@@ -74,11 +74,15 @@ def _join_powers(total: dict[Expression, int], broken: list[Pow]) -> None:
 
 @dataclass
 class Definitions:
-    """Which tensors are quotients and sums of others, as `P = E / S`, `H = (X - M) / D` and `S = sum E`."""
+    """Which tensors are quotients and sums of others, as `P = E / S`, `H = (X - M) / D` and `S = sum E`.
 
-    quotients: list[Equation] = field(default_factory=list)
-    deviations: list[Equation] = field(default_factory=list)
-    sums: list[Equation] = field(default_factory=list)
+    Each equation stands under the tensor that is divided or summed, here E, X and E; a quotient's also under its own.
+    """
+
+    quotients: dict[Tensor, list[Equation]] = field(default_factory=dict)
+    named: dict[Tensor, Equation] = field(default_factory=dict)
+    deviations: dict[Tensor, list[Equation]] = field(default_factory=dict)
+    sums: dict[Tensor, list[Equation]] = field(default_factory=dict)
 
     @staticmethod
     def of(equations: Iterable[Equation]) -> Definitions:
@@ -88,43 +92,45 @@ class Definitions:
                 continue
             match equation.value:
                 case Div(Access() as numerator, Access()) if numerator.at == equation.at:
-                    found.quotients.append(equation)
-                case Div(Add() as numerator, Access()) if any(a.at == equation.at for a in accesses(numerator)):
-                    found.deviations.append(equation)
+                    found.quotients.setdefault(numerator.tensor, []).append(equation)
+                    found.named[equation.tensor] = equation
+                case Div(Add() as numerator, Access()):
+                    own = next((a.tensor for a in accesses(numerator) if a.at == equation.at), None)
+                    if own is not None:
+                        found.deviations.setdefault(own, []).append(equation)
                 case Reduce("sum", _, Access() as body) if all(a.single is not None for a in body.at):
-                    found.sums.append(equation)
+                    found.sums.setdefault(body.tensor, []).append(equation)
         return found
 
     def name_quotients(self, monomial: Monomial) -> Monomial:
         """E^a / S^b becomes P^m E^(a-m) / S^(b-m)."""
-        for equation in self.quotients:
-            assert isinstance(equation.value, Div)
-            top, bottom = equation.value.numerator, equation.value.denominator
-            assert isinstance(top, Access)
-            for base, exponent in monomial.powers:
-                if exponent < 1 or not isinstance(base, Access) or base.tensor is not top.tensor:
-                    continue
-                table = dict(zip(equation.indices, base.at, strict=True))
-                under = substitute(bottom, table)
-                count = min(exponent, -dict(monomial.powers).get(under, 0))
+        for base, exponent in monomial.powers:
+            if exponent < 1 or not isinstance(base, Access):
+                continue
+            for equation in self.quotients.get(base.tensor, ()):
+                assert isinstance(equation.value, Div)
+                under = substitute(equation.value.denominator, dict(zip(equation.indices, base.at, strict=True)))
+                powers = dict(monomial.powers)
+                count = min(powers.get(base, 0), -powers.get(under, 0))
                 name = Access(equation.tensor, base.at)
-                if count > 0 and (equation.tensor.extents == top.tensor.extents or _inside(name)):
+                if count > 0 and (equation.tensor.extents == base.tensor.extents or _inside(name)):
                     monomial = monomial.times(Monomial(1, ((name, count), (base, -count), (under, count))))
         return self._name_deviations(monomial)
 
     def _name_deviations(self, monomial: Monomial) -> Monomial:
         """(X - M) / D becomes H, also where M is marked as a constant: that is no matter of value."""
-        for equation in self.deviations if any(isinstance(b, Add) for b, _ in monomial.powers) else ():
-            assert isinstance(equation.value, Div)
-            own = next(a for a in accesses(equation.value.numerator) if a.at == equation.at)
-            for base, exponent in monomial.powers:
-                place = next((a.at for a in accesses(base) if a.tensor is own.tensor), None)
-                if exponent < 1 or not isinstance(base, Add) or place is None:
-                    continue
-                table = dict(zip(equation.indices, place, strict=True))
+        for base, exponent in monomial.powers:
+            if exponent < 1 or not isinstance(base, Add):
+                continue
+            places = {a.tensor: a.at for a in reversed(accesses(base))}
+            for equation in (e for tensor in places for e in self.deviations.get(tensor, ())):
+                assert isinstance(equation.value, Div)
+                own = next(a for a in accesses(equation.value.numerator) if a.at == equation.at)
+                table = dict(zip(equation.indices, places[own.tensor], strict=True))
                 top, under = (substitute(e, table) for e in (equation.value.numerator, equation.value.denominator))
-                count = min(exponent, -dict(monomial.powers).get(under, 0))
-                name = Access(equation.tensor, place)
+                powers = dict(monomial.powers)
+                count = min(powers.get(base, 0), -powers.get(under, 0))
+                name = Access(equation.tensor, places[own.tensor])
                 if count > 0 and _inside(name) and transform(top, _unmarked) == transform(base, _unmarked):
                     monomial = monomial.times(Monomial(1, ((name, count), (base, -count), (under, count))))
         return monomial
@@ -135,21 +141,21 @@ class Definitions:
             return None
         if body.tensor.simplex and body.at[-1].single == over[0] and over[0].size == body.tensor.extents[-1]:
             return Const(1)
-        for equation in self.quotients:
+        if body.tensor in self.named:
+            equation = self.named[body.tensor]
             assert isinstance(equation.value, Div)
             top, bottom = equation.value.numerator, equation.value.denominator
-            if body.tensor is equation.tensor and isinstance(top, Access) and isinstance(bottom, Access):
+            if isinstance(top, Access) and isinstance(bottom, Access):
                 total = self.name_sum(over, Access(top.tensor, body.at))
                 if total == substitute(bottom, dict(zip(equation.indices, body.at, strict=True))):
                     return Const(1)
-        for equation in self.sums:
+        for equation in self.sums.get(body.tensor, ()):
             assert isinstance(equation.value, Reduce) and isinstance(equation.value.body, Access)
             inner = equation.value.body
-            if inner.tensor is body.tensor:
-                table = {a.single: b for a, b in zip(inner.at, body.at, strict=True) if a.single is not None}
-                named = tuple(table.get(i, Affine()).single for i in equation.value.indices)
-                if named == over and [i.size for i in over] == [i.size for i in equation.value.indices]:
-                    return Access(equation.tensor, tuple(a.substitute(table) for a in equation.at))
+            table = {a.single: b for a, b in zip(inner.at, body.at, strict=True) if a.single is not None}
+            named = tuple(table.get(i, Affine()).single for i in equation.value.indices)
+            if named == over and [i.size for i in over] == [i.size for i in equation.value.indices]:
+                return Access(equation.tensor, tuple(a.substitute(table) for a in equation.at))
         return None
 
 
