@@ -170,7 +170,7 @@ def test_only_a_tensor_of_one_equation_is_a_name() -> None:
     n, k = Index("n", 3), Index("k", 5)
     half = Tensor("P", (3, 5))
     half.definition.append(Equation(half, (n + 0, k + 0), E[n, k] / S[n]))
-    assert Definitions.of(half.definition).quotients == half.definition
+    assert Definitions.of(half.definition).quotients == {E: half.definition}
     twice = Tensor("P", (3, 10))
     twice[n, 2 * k] = E[n, k] / S[n]
-    assert Definitions.of(twice.definition).quotients == []
+    assert Definitions.of(twice.definition).quotients == {}
