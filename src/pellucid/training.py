@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pellucid import engines, losses, optim
-from pellucid.engines.base import Executable
+from pellucid.engines.base import Executable, Recipe
 from pellucid.errors import CheckpointError, ShapeError, UsageError
 from pellucid.execution import Values, batch, floats, name_parameters, parameter_arrays, target_array
 from pellucid.layers.base import Layer, Randomness, input_tensor, name_tensors
@@ -18,6 +18,7 @@ from pellucid.models.graph import Graph
 from pellucid.models.summary import leaves
 from pellucid.notation import Expression, Program, Tensor
 from pellucid.notation.derive import derive
+from pellucid.notation.fingerprint import fingerprint
 
 
 def write_loss(
@@ -49,6 +50,28 @@ def write_loss(
 
 
 @dataclass(frozen=True)
+class Forward:
+    """The forward pass of one training step: the tensors that go in and come out, their equations behind them."""
+
+    output: Tensor
+    target: Tensor
+    loss: Tensor
+    parameters: Mapping[str, Tensor]
+    states: tuple[tuple[Tensor, Tensor], ...]
+    random: Randomness
+
+    def key(self, optimizer: optim.Optimizer) -> str:
+        """What decides the whole step: the forward pass's equations, and the update's for gradients yet unknown."""
+        forward = Program.of([self.loss, self.output], self.states)
+        rate = Tensor("lr", (), role="input", name="learning rate")
+        unknown = {
+            t: Tensor(f"d{t.symbol}", t.extents, role="input", name=f"d {name}") for name, t in self.parameters.items()
+        }
+        updates = Program.of([], _updates(optimizer, unknown, rate, self.random.step))
+        return f"training step {fingerprint(forward, derivable=True)} {fingerprint(updates)}"
+
+
+@dataclass(frozen=True)
 class Step:
     """The program of one training step, and the names of what goes in and comes out."""
 
@@ -59,24 +82,42 @@ class Step:
     gradients: dict[str, Tensor]
 
 
+def forward_pass(model: Layer, input_shape: tuple[int, ...], loss: Loss, target: Values) -> Forward:
+    """Write the forward pass for a batch (N, C, H, W) and targets like these."""
+    random = Randomness()
+    output, wanted, value = write_loss(model, input_tensor(model, input_shape), random, loss, target)
+    tensors = model.tensors()
+    parameters = {name: t for name, t in tensors.items() if t.role == "parameter"}
+    states = tuple((t, t.update) for t in tensors.values() if t.role == "state" and t.update is not None)
+    return Forward(output, wanted, value, parameters, states, random)
+
+
+def with_backward(forward: Forward, optimizer: optim.Optimizer | None) -> Step:
+    """Derive the gradients and write the update; without an optimiser, no update."""
+    gradients = derive({forward.loss: None}, forward.parameters.values())
+    rate = Tensor("lr", (), role="input", name="learning rate")
+    updates = [] if optimizer is None else _updates(optimizer, gradients, rate, forward.random.step)
+    program = Program.of([forward.loss, forward.output], [*updates, *forward.states])
+    named = {name: gradients[t] for name, t in forward.parameters.items()}
+    return Step(program, forward.output, forward.loss, forward.target, named)
+
+
+def _updates(
+    optimizer: optim.Optimizer, gradients: Mapping[Tensor, Tensor], rate: Tensor, step: Tensor
+) -> list[tuple[Tensor, Tensor]]:
+    """What replaces each parameter and each state of the optimiser."""
+    updates: list[tuple[Tensor, Tensor]] = []
+    for tensor, gradient in gradients.items():
+        update = optimizer.update(tensor, gradient, rate, step)
+        updates += [(tensor, update.parameter), *update.states.values()]
+    return updates
+
+
 def step_program(
     model: Layer, input_shape: tuple[int, ...], loss: Loss, target: Values, optimizer: optim.Optimizer | None
 ) -> Step:
     """The equations of one step for a batch (N, C, H, W) and targets like these; without an optimiser, no update."""
-    x = input_tensor(model, input_shape)
-    random = Randomness()
-    output, wanted, value = write_loss(model, x, random, loss, target)
-    parameters = {name: t for name, t in model.tensors().items() if t.role == "parameter"}
-    gradients = derive({value: None}, parameters.values())
-    updates: list[tuple[Tensor, Tensor]] = []
-    rate = Tensor("lr", (), role="input", name="learning rate")
-    for tensor in parameters.values():
-        if optimizer is not None:
-            update = optimizer.update(tensor, gradients[tensor], rate, random.step)
-            updates += [(tensor, update.parameter), *update.states.values()]
-    updates += [(t, t.update) for t in model.tensors().values() if t.role == "state" and t.update is not None]
-    program = Program.of([value, output], updates)
-    return Step(program, output, value, wanted, {name: gradients[t] for name, t in parameters.items()})
+    return with_backward(forward_pass(model, input_shape, loss, target), optimizer)
 
 
 class TrainingStep:
@@ -108,7 +149,7 @@ class TrainingStep:
         self._names = [(tensor, tensor.name) for tensor in model.tensors().values()]
         self._arrays = parameter_arrays(model, floats(dtype))
         self._real = floats(dtype)
-        self._compiled: dict[tuple[Any, ...], tuple[Executable, Step]] = {}
+        self._compiled: dict[tuple[Any, ...], tuple[Executable, Forward]] = {}
         self._add_optimizer_state()
         scalars = {
             "learning rate": np.zeros((), self._real),
@@ -125,12 +166,14 @@ class TrainingStep:
                 for old, _ in self.optimizer.update(tensor, gradient, scalar, scalar).states.values():
                     self._arrays[old.name] = np.zeros(old.extents, floats(self._dtype))
 
-    def _compile(self, size: int, target: Values) -> tuple[Executable, Step]:
+    def _compile(self, size: int, target: Values) -> tuple[Executable, Forward]:
         key = (size, target.dtype.kind in "iu", target.shape[1:])
         if key not in self._compiled:
-            step = step_program(self.model, (size, *self.input_shape), self.loss, target, self.optimizer)
-            executable = self._engine.compile(step.program, dtype=self._dtype, threads=self._threads)
-            self._compiled[key] = (executable, step)
+            forward = forward_pass(self.model, (size, *self.input_shape), self.loss, target)
+            # Deriving a large network takes seconds; where the step was compiled before, it is not needed.
+            recipe = Recipe(forward.key(self.optimizer), lambda: with_backward(forward, self.optimizer).program)
+            executable = self._engine.compile(recipe, dtype=self._dtype, threads=self._threads)
+            self._compiled[key] = (executable, forward)
         return self._compiled[key]
 
     def __call__(self, x: Values, y: Values, learning_rate: float | None = None) -> float:
@@ -156,7 +199,7 @@ class TrainingStep:
             raise ShapeError(f"compiled for up to {self.batch_size} images of shape {self.input_shape}; got {x.shape}")
         return x, y
 
-    def _inputs(self, x: Values, y: Values, step: Step, rate: float) -> dict[str, Values]:
+    def _inputs(self, x: Values, y: Values, step: Forward | Step, rate: float) -> dict[str, Values]:
         """What one step is given, by tensor name; the same arrays again but for the batch."""
         given = self._bound
         given["input"], given["target"] = x, target_array(step.target, y, self._real)

@@ -6,7 +6,7 @@ import pytest
 
 from pellucid.bench import kernels, programs, stages
 from pellucid.engines.native import cpu
-from pellucid.engines.native.executable import Compiled, prepare
+from pellucid.engines.native.plan import Compiled, prepare
 from pellucid.engines.native.product import Product
 from pellucid.errors import UsageError
 from pellucid.layers import Conv2d

@@ -9,9 +9,10 @@ from pellucid.bench.loops import schedule_text
 from pellucid.bench.stages import name_of
 from pellucid.engines.native.cache import ObjectCache
 from pellucid.engines.native.cpu import Peak, Target
-from pellucid.engines.native.executable import Compiled, NativeExecutable
+from pellucid.engines.native.executable import ready
 from pellucid.engines.native.lower import Kernel
 from pellucid.engines.native.memory import ELEMENT
+from pellucid.engines.native.plan import Compiled
 from pellucid.engines.native.product import Product, schedule_of
 from pellucid.errors import UsageError
 
@@ -88,7 +89,7 @@ def report(compiled: Compiled, repeats: int = 20) -> Report:
     target = compiled.target
     if not target.host:
         raise UsageError(f"this machine cannot run code for {target.name}; its loops, LLVM and assembly can be shown")
-    executable = NativeExecutable(compiled, ObjectCache())
+    executable = ready(compiled, ObjectCache())
     peak = Peak(target)
     try:
         before = peak.measure(7)

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from pellucid.bench.loops import loops_of
 from pellucid.engines.native import codegen
 from pellucid.engines.native.cpu import Target
-from pellucid.engines.native.executable import Compiled
 from pellucid.engines.native.generate import write
 from pellucid.engines.native.lower import Kernel
+from pellucid.engines.native.plan import Compiled
 from pellucid.engines.native.product import Product
 from pellucid.errors import UsageError
 from pellucid.notation import Equation, Program

@@ -48,7 +48,7 @@ def command(as_json: bool, networks: tuple[str, ...], to_accuracy: float | None,
     pellucid bench --to-accuracy 0.99
     """
     from pellucid.bench import machine
-    from pellucid.engines.native.executable import number_of_threads
+    from pellucid.engines.native.plan import number_of_threads
 
     threads = number_of_threads(given["threads"])
     if to_accuracy is not None:

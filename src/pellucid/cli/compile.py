@@ -65,7 +65,7 @@ def command(
     """
     from pellucid.bench import programs, stages
     from pellucid.engines.native import cpu
-    from pellucid.engines.native.executable import prepare
+    from pellucid.engines.native.plan import prepare
 
     network, shape = find(model, model_options(options), input_shape)
     program = (programs.training if training else programs.inference)(network, (batch_size, *shape))

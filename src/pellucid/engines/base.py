@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -11,6 +12,17 @@ import numpy.typing as npt
 from pellucid.notation import Program
 
 Array = npt.NDArray[np.generic]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A program that is written only where it must be.
+
+    `key` decides what `write` returns: an engine that has compiled a program of that key before need not see it again.
+    """
+
+    key: str
+    write: Callable[[], Program]
 
 
 class Executable(Protocol):
@@ -32,5 +44,5 @@ class Engine(Protocol):
 
     name: str
 
-    def compile(self, program: Program, *, dtype: str = "float32", threads: int | None = None) -> Executable:
+    def compile(self, program: Program | Recipe, *, dtype: str = "float32", threads: int | None = None) -> Executable:
         """Make a program ready to run; a dtype the engine does not compute in is a UsageError."""

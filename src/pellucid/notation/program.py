@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from pellucid.errors import NotationError
 from pellucid.notation.equation import Equation
@@ -36,7 +37,7 @@ class Program:
                 )
         return program
 
-    @property
+    @cached_property
     def tensors(self) -> tuple[Tensor, ...]:
         """All tensors: the given ones where they are first read, the defined ones where they are defined."""
         found: dict[Tensor, None] = {}
@@ -63,7 +64,14 @@ class Program:
 
     def definition(self, tensor: Tensor) -> tuple[Equation, ...]:
         """The equations of this program that write the tensor."""
-        return tuple(e for e in self.equations if e.tensor is tensor)
+        return self._definitions.get(tensor, ())
+
+    @cached_property
+    def _definitions(self) -> dict[Tensor, tuple[Equation, ...]]:
+        found: dict[Tensor, tuple[Equation, ...]] = {}
+        for equation in self.equations:
+            found[equation.tensor] = (*found.get(equation.tensor, ()), equation)
+        return found
 
     def __iter__(self) -> Iterator[Equation]:
         return iter(self.equations)

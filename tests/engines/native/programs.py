@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 
 from pellucid.engines.native import cpu
 from pellucid.engines.native.cache import ObjectCache
-from pellucid.engines.native.executable import Compiled, NativeExecutable, prepare
+from pellucid.engines.native.executable import NativeExecutable, ready
 from pellucid.engines.native.layout import LAYOUTS, batched_tensors
+from pellucid.engines.native.plan import Compiled, prepare
 from pellucid.engines.numpy.executable import NumpyEngine
 from pellucid.notation import (
     Affine,
@@ -76,7 +77,7 @@ def native(
     program: Program, *, target: str | None = None, layout: str | None = None, threads: int = 1
 ) -> NativeExecutable:
     """The program as machine code."""
-    return NativeExecutable(compiled(program, target=target, layout=layout, threads=threads), STORE)
+    return ready(compiled(program, target=target, layout=layout, threads=threads), STORE)
 
 
 def run_native(program: Program, arrays: Mapping[str, Array], **choices: Any) -> Arrays:

@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pellucid.engines.native.executable import NativeExecutable
+from pellucid.engines.native.executable import ready
 from pellucid.engines.native.memory import ALIGNMENT, ELEMENT, Arena
 from pellucid.notation import Program
 from tests.engines.native.networks import MODELS, training_step
@@ -81,7 +81,7 @@ class Watched:
             offsets[tensor] = end
             end += -(-(plan.buffers[tensor].elements + GUARD) * ELEMENT // ALIGNMENT) * ALIGNMENT
         self.plan = replace(plan, arena=Arena(end + ALIGNMENT, offsets))
-        self.executable = NativeExecutable(self.plan, STORE)
+        self.executable = ready(self.plan, STORE)
         memory = self.executable._memory.view(np.uint32)
         first = (self.executable._base - self.executable._memory.ctypes.data) // ELEMENT
         self.arena = memory[first : first + self.plan.arena.size // ELEMENT]

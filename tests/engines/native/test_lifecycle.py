@@ -20,7 +20,7 @@ import pytest
 import pellucid as pc
 from pellucid.engines.native import codegen
 from pellucid.engines.native.cache import ObjectCache
-from pellucid.engines.native.executable import NativeExecutable
+from pellucid.engines.native.executable import NativeExecutable, ready
 from pellucid.errors import UsageError
 from pellucid.notation import Index, Program, Tensor
 from tests.engines.native.networks import train, training_step
@@ -293,7 +293,7 @@ def test_an_interruption_is_honoured_after_the_step(request: pytest.FixtureReque
 
 
 def outcome(program: Program, arrays: Arrays, store: ObjectCache, threads: int = 2) -> tuple[list[Arrays], Arrays]:
-    return train(NativeExecutable(compiled(program, threads=threads), store), arrays, 3)
+    return train(ready(compiled(program, threads=threads), store), arrays, 3)
 
 
 def test_cached_code_gives_the_same_bits_and_needs_no_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -351,7 +351,7 @@ def test_layouts_and_targets_do_not_share_code(tmp_path: Path) -> None:
                     plan = compiled(sheet.program, layout=layout, target=target)
                     if not plan.target.host:
                         continue
-                    executable = NativeExecutable(plan, store)
+                    executable = ready(plan, store)
                     got = dict(executable.run(single(sheet.arrays)))
                     executable.close()
                     assert_same(got, run_native(sheet.program, sheet.arrays, layout=layout, target=target), layout)

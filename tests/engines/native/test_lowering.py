@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from pellucid.engines.native import cpu
 from pellucid.engines.native.driver import reads, writes
-from pellucid.engines.native.executable import Compiled
 from pellucid.engines.native.generate import key_of, write
 from pellucid.engines.native.memory import ALIGNMENT, ELEMENT
 from pellucid.engines.native.nest import Nest
+from pellucid.engines.native.plan import Compiled
 from pellucid.engines.native.product import Product
 from pellucid.errors import NotationError
 from pellucid.notation import Index, Program, Tensor, maximum, sum_over

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from pellucid.engines.native import codegen, cpu
 from pellucid.engines.native.driver import Call, emit_driver
-from pellucid.engines.native.executable import NativeEngine, NativeExecutable, _alone, _external, _slots, prepare
+from pellucid.engines.native.executable import NativeEngine, ready
 from pellucid.engines.native.generate import write
+from pellucid.engines.native.image import alone
+from pellucid.engines.native.plan import external, prepare, slots_of
 from pellucid.engines.native.threads import team_code
 from pellucid.errors import ConfigError
 from tests.engines.native.networks import MODELS, train, training_step
@@ -40,8 +42,8 @@ def texts(name: str, size: int, layout: str, target: str) -> list[str]:
     plan = compiled(program, layout=layout if layout in possible_layouts(program) else None, target=target, threads=2)
     kernels = {k.describe(): (k, write(k, f"k{n}", plan.target)) for n, k in enumerate(plan.kernels)}
     calls = [Call(k, f"k{n}", 1) for n, k in enumerate(plan.kernels)]
-    driver = emit_driver(calls, plan.groups, _slots(plan, _external(plan)), plan.target, together=True)
-    return [*(text for _, (text, _, _) in kernels.values()), driver, team_code(plan.target), _alone(plan.target)]
+    driver = emit_driver(calls, plan.groups, slots_of(plan, external(plan)), plan.target, together=True)
+    return [*(text for _, (text, _, _) in kernels.values()), driver, team_code(plan.target), alone(plan.target)]
 
 
 def assembly(name: str, size: int, layout: str, target: str) -> str:
@@ -99,7 +101,7 @@ def test_nothing_assumes_a_number_of_lanes(sheet: Sheet, lanes: int, data: st.Da
     """Vectors shorter or longer than the machine's registers: LLVM splits them, the result stays right."""
     chosen = replace(cpu.target(TARGETS[-1]), lanes=lanes)
     layout = data.draw(st.sampled_from(possible_layouts(sheet.program)))
-    executable = NativeExecutable(replace(prepare(sheet.program, chosen, 1, layout), threads=1), STORE)
+    executable = ready(replace(prepare(sheet.program, chosen, 1, layout), threads=1), STORE)
     got = dict(executable.run(single(sheet.arrays)))
     executable.close()
     assert_close(sheet.program, got, sheet.arrays, f"{lanes} lanes, {layout}")

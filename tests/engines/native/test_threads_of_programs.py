@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from pellucid.engines.native import codegen
 from pellucid.engines.native.driver import JOB_NAME, emit_driver
-from pellucid.engines.native.executable import ALONE, NativeEngine, NativeExecutable, _slots, prepare
+from pellucid.engines.native.executable import NativeEngine, NativeExecutable, ready
 from pellucid.engines.native.generate import generate
 from pellucid.engines.native.layout import LAYOUTS
+from pellucid.engines.native.plan import ALONE, external, prepare, slots_of
 from pellucid.errors import UsageError
 from pellucid.notation import Index, Program, Tensor, exp, max_over
 from tests.engines.native.networks import MODELS, train, training_step
@@ -76,7 +77,7 @@ class Slowly:
 
     def __init__(self, executable: NativeExecutable) -> None:
         self.executable, plan = executable, executable.compiled
-        slots = _slots(plan, executable._external)
+        slots = slots_of(plan, external(plan))
         objects = list({c.name: c.data for c in generate(plan.kernels, plan.target, STORE)}.values())
         kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
         self.groups, self.code = [], []
@@ -134,7 +135,7 @@ def test_a_missing_barrier_would_be_noticed() -> None:
     plan = compiled(Program.of([y]))
     assert plan.groups == (0, 1)
     arrays = {"X": np.random.default_rng(0).normal(size=(64, 64))}
-    orders = [Slowly(NativeExecutable(replace(plan, groups=groups), STORE)) for groups in ((0, 1), (0, 0))]
+    orders = [Slowly(ready(replace(plan, groups=groups), STORE)) for groups in ((0, 1), (0, 0))]
     right, wrong = (slowly.run(arrays, 2, (1, 0))["Y"] for slowly in orders)
     assert not np.array_equal(right, wrong)
 

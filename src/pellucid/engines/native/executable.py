@@ -3,131 +3,35 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
-from llvmlite import ir
 
-from pellucid.engines.base import Array
-from pellucid.engines.native import codegen, cpu, layout
-from pellucid.engines.native.cache import ObjectCache
-from pellucid.engines.native.driver import JOB_NAME, Call, arrange, emit_driver, groups
-from pellucid.engines.native.emit import POINTER, Emitter
-from pellucid.engines.native.generate import generate
-from pellucid.engines.native.lower import Kernel, buffers_of, lower
-from pellucid.engines.native.memory import ELEMENT, Arena, Buffer, plan
-from pellucid.engines.native.product import Product
-from pellucid.engines.native.rewrite import rewritten, successors
-from pellucid.engines.native.threads import Team, flush_denormals, restore_denormals, team_code
+from pellucid.engines.base import Array, Recipe
+from pellucid.engines.native import codegen, cpu
+from pellucid.engines.native.cache import ObjectCache, object_key
+from pellucid.engines.native.driver import JOB_NAME, Call
+from pellucid.engines.native.generate import generate, sources
+from pellucid.engines.native.image import Image, Slot, build, frame
+from pellucid.engines.native.lower import Kernel
+from pellucid.engines.native.memory import ELEMENT
+from pellucid.engines.native.plan import Compiled, external, number_of_threads, prepare, slots_of
+from pellucid.engines.native.threads import Team
 from pellucid.errors import ConfigError, NotationError, ShapeError, UsageError
-from pellucid.notation import Program, Tensor
-from pellucid.notation.index import box
-
-THREADS_VARIABLE = "PELLUCID_THREADS"
-ALONE = 3_000_000
-"""Below this many multiply-adds and elements a step is over before a second thread has woken up."""
-
-
-@dataclass(frozen=True)
-class Compiled:
-    """All that the stages decided, before code was generated; `report` and `--show` print it."""
-
-    program: Program
-    layout: str
-    why: str
-    kernels: tuple[Kernel, ...]
-    buffers: Mapping[Tensor, Buffer]
-    alias: Mapping[Tensor, Tensor]
-    groups: tuple[int, ...]
-    arena: Arena
-    threads: int
-    target: cpu.Target
-
-
-def number_of_threads(threads: int | None) -> int:
-    """The argument, else PELLUCID_THREADS, else the processors this process may use; UsageError if not positive."""
-    if threads is None:
-        text = os.environ.get(THREADS_VARIABLE, "")
-        if text:
-            if not text.isdigit() or int(text) < 1:
-                raise UsageError(f"{THREADS_VARIABLE} must be a positive whole number; it is {text!r}")
-            return int(text)
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if threads < 1:
-        raise UsageError(f"threads must be at least 1; got {threads}")
-    return threads
-
-
-def prepare(program: Program, target: cpu.Target, threads: int | None = None, chosen: str | None = None) -> Compiled:
-    """Layout, lowering and memory: everything up to the generation of code."""
-    name, why = layout.choose(program, target.lanes)
-    if chosen is not None and chosen != name:
-        name, why = chosen, f"{chosen}: asked for ({why})"
-    arranged = rewritten(layout.with_room(successors(layout.apply(program, target.lanes, name))))
-    outside = {*arranged.given, *arranged.outputs}
-    alias = {new: old for old, new in arranged.updates}
-    buffers = buffers_of(arranged, {*outside, *alias})
-    try:
-        kernels = arrange(lower(arranged, buffers), alias)
-    except NotationError:
-        # Two parameters whose gradients read each other: all gradients first, then the updates.
-        kernels = arrange(lower(arranged, buffers, apart=set(alias)), alias)
-    _check_updates(kernels, alias)
-    numbers = groups(kernels, alias)
-    # In the order of the kernels, not a set: the same program must have the same plan, and so the same code, again.
-    inner = dict.fromkeys(t for k in kernels for t in k.operands if t not in outside and t not in alias)
-    lives: dict[Tensor, tuple[int, int]] = {}
-    for kernel, number in zip(kernels, numbers, strict=True):
-        for tensor in kernel.operands:
-            lives[tensor] = (lives.get(tensor, (number, number))[0], number)
-    arena = plan([buffers[t] for t in inner], lives, {t for t in inner if not _covered(arranged, t)})
-    many = number_of_threads(threads)
-    work = sum(_work(k) for k in kernels)
-    return Compiled(
-        arranged, name, why, tuple(kernels), buffers, alias, tuple(numbers), arena, 1 if work < ALONE else many, target
-    )
-
-
-def _work(kernel: Kernel) -> int:
-    if isinstance(kernel, Product):
-        return box((*kernel.equations[0].indices, *kernel.sum.indices))
-    return box(kernel.indices) * 4
-
-
-def _check_updates(kernels: list[Kernel], alias: Mapping[Tensor, Tensor]) -> None:
-    """An update happens in place: nothing may read the old value elsewhere, or after it."""
-    from pellucid.notation.expression import accesses
-
-    overwritten: set[Tensor] = set()
-    for kernel in kernels:
-        targets = {alias[t]: e for e in kernel.equations for t in (e.tensor,) if t in alias}
-        for equation in kernel.equations:
-            for access in accesses(equation.value):
-                late = access.tensor in overwritten
-                aside = access.tensor in targets and access.at != targets[access.tensor].at
-                if late or aside:
-                    raise NotationError(f"{access.tensor.name} is still read where its update already stands")
-        overwritten.update(targets)
-
-
-def _covered(program: Program, tensor: Tensor) -> bool:
-    """Whether its parts, which share no element, write the whole tensor."""
-    return sum(box(e.indices) for e in program.definition(tensor)) == tensor.size
+from pellucid.notation import Program
+from pellucid.notation.fingerprint import fingerprint
 
 
 class _Given:
     """A tensor of the caller: its entry in the table of pointers, and the array that stood there last."""
 
-    def __init__(self, tensor: Tensor, entry: int, updated: bool) -> None:
-        self.name, self.entry, self.updated = tensor.name, entry, updated
-        self.constant = tensor.value if tensor.role == "constant" else None
-        self.dtype = np.dtype(np.float32 if tensor.kind == "float" else np.int32)
-        self.shape = tensor.extents
+    def __init__(self, slot: Slot, constant: Array | None) -> None:
+        self.name, self.entry, self.updated = slot.name, slot.entry, slot.updated
+        self.constant = constant
+        self.dtype, self.shape = slot.dtype, slot.shape
         self.last: Array | None = None
         self.kept: Array | None = None
         self.address = 0
@@ -158,50 +62,42 @@ class _Given:
 class _Returned:
     """An output: its entry in the table of pointers, and how to make the array that the code writes to."""
 
-    def __init__(self, tensor: Tensor, entry: int, program: Program) -> None:
-        self.name, self.kind, self.entry = tensor.name, tensor.kind, entry
-        self.shape = tensor.extents
-        self.dtype = np.dtype(np.float32 if tensor.kind == "float" else np.int32)
+    def __init__(self, slot: Slot) -> None:
+        self.name, self.kind, self.entry = slot.name, slot.kind, slot.entry
+        self.shape, self.dtype = slot.shape, slot.dtype
         # Elements that no equation writes are 0.
-        self.make = np.empty if _covered(program, tensor) else np.zeros
+        self.make = np.empty if slot.whole else np.zeros
 
 
 class NativeExecutable:
-    """A program as machine code; see `pellucid.engines.base.Executable`."""
+    """A program as machine code; see `pellucid.engines.base.Executable`.
 
-    def __init__(self, compiled: Compiled, store: ObjectCache) -> None:
-        self.compiled = compiled
-        codes = generate(compiled.kernels, compiled.target, store)
-        calls = [Call(k, c.name, c.tasks) for k, c in zip(compiled.kernels, codes, strict=True)]
-        self._calls = calls
-        together = compiled.threads > 1
-        self._external = _external(compiled)
-        slots = _slots(compiled, self._external)
-        driver = emit_driver(calls, compiled.groups, slots, compiled.target, together=together)
-        texts = [driver, team_code(compiled.target) if together else _alone(compiled.target)]
-        objects = store.compiled(texts, compiled.target)
-        objects += {c.name: c.data for c in codes}.values()
-        self._code = codegen.Loaded(objects, compiled.target)
+    `plan` makes the plan that the image was built from, for whoever wants to look at it.
+    """
+
+    def __init__(self, image: Image, target: cpu.Target, plan: Callable[[], Compiled]) -> None:
+        self._image, self._plan = image, plan
+        together = image.threads > 1
+        self._code = codegen.Loaded(image.objects, target)
         self._job = self._code.address(JOB_NAME)
-        self._team = Team(compiled.threads, compiled.target, self._code) if together else None
+        self._team = Team(image.threads, target, self._code) if together else None
         if not together:
             self._call = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self._code.address("alone"))
-        self._memory = np.zeros(compiled.arena.size // ELEMENT + 16, np.float32)
+        self._memory = np.zeros(image.arena // ELEMENT + 16, np.float32)
         base = self._memory.ctypes.data
         self._base = base + (-base % 64)
-        self._table = (ctypes.c_uint64 * (1 + len(self._external)))()
+        self._table = (ctypes.c_uint64 * (1 + len(image.given) + len(image.returned)))()
         self._table[0] = self._base
         self._table_address = ctypes.addressof(self._table)
-        updated = {old.name for old, _ in compiled.program.updates}
-        self._given = [
-            _Given(t, entry, t.name in updated) for entry, t in enumerate(self._external, 1) if t.role != "defined"
-        ]
-        self._returned = [
-            _Returned(t, entry, compiled.program) for entry, t in enumerate(self._external, 1) if t.role == "defined"
-        ]
-        self._passed = [t for t in compiled.program.outputs if t.role != "defined"]
+        self._given = [_Given(slot, image.constants.get(slot.name)) for slot in image.given]
+        self._returned = [_Returned(slot) for slot in image.returned]
         self._turn = threading.Lock()
         self._closed = False
+
+    @cached_property
+    def compiled(self) -> Compiled:
+        """What the stages before code generation decided."""
+        return self._plan()
 
     def run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         # Arena and outputs are there once: calls from several Python threads take turns.
@@ -223,7 +119,7 @@ class NativeExecutable:
             array = returned.make(returned.shape, returned.dtype)
             table[returned.entry] = array.ctypes.data
             fresh.append(array)
-        passed = {t.name: _value(t, arrays) for t in self._passed}  # a state's value is the one before its update
+        passed = {p.name: self._passed(p, arrays) for p in self._image.passed}  # a state's: before its update
         if self._team is not None:
             self._team.run(self._job, self._table_address)
         else:
@@ -234,16 +130,29 @@ class NativeExecutable:
         }
         return results | passed
 
+    def _passed(self, slot: Slot, arrays: Mapping[str, Array]) -> Array:
+        """A copy of a given tensor's value."""
+        if slot.name in self._image.constants:
+            return self._image.constants[slot.name].astype(np.float32 if slot.kind == "float" else np.int64)
+        return np.array(arrays[slot.name])
+
+    @cached_property
+    def _calls(self) -> list[Call]:
+        """The kernels with the names of their code."""
+        codes = generate(self.compiled.kernels, self.compiled.target, _store())
+        return [Call(k, c.name, c.tasks) for k, c in zip(self.compiled.kernels, codes, strict=True)]
+
     def report(self, repeats: int = 20) -> list[tuple[Kernel, int, float]]:
         """Each kernel by itself on one thread: (kernel, tasks, seconds), the median of some runs on made-up data."""
         if self._closed:
             raise UsageError("this executable is closed")
-        arrays = {t: np.full(t.extents, 0.01, np.float32 if t.kind == "float" else np.int32) for t in self._external}
-        slots = _slots(self.compiled, self._external)
+        outside = external(self.compiled)
+        arrays = {t: np.full(t.extents, 0.01, np.float32 if t.kind == "float" else np.int32) for t in outside}
+        slots = slots_of(self.compiled, outside)
         rows = []
         for call in self._calls:
             pointers = [
-                self._base + slots[t][1] if slots[t][0] == 0 else arrays[self._external[slots[t][0] - 1]].ctypes.data
+                self._base + slots[t][1] if slots[t][0] == 0 else arrays[outside[slots[t][0] - 1]].ctypes.data
                 for t in call.kernel.operands
             ]
             kind = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * len(pointers), ctypes.c_int64, ctypes.c_int64)
@@ -258,12 +167,10 @@ class NativeExecutable:
 
     def kernel(self, number: int) -> Callable[[], None]:
         """A function that runs one kernel by itself, on all threads, with the arrays of the last run."""
-        compiled, together = self.compiled, self._team is not None
-        call = self._calls[number]
+        compiled, call = self.compiled, self._calls[number]
         codes = generate([call.kernel], compiled.target, _store())
-        slots = _slots(compiled, self._external)
-        texts = [emit_driver([call], [0], slots, compiled.target, together=together)]
-        texts += [] if together else [_alone(compiled.target)]
+        # The team's own code is there already.
+        texts = frame(compiled, [call], [0])[: None if self._team is None else 1]
         objects = [*codegen.compile_objects(texts, compiled.target), *(c.data for c in codes)]
         code = codegen.Loaded(objects, compiled.target)
         # Places of its own for what it returns: what the last run returned belongs to the caller.
@@ -273,7 +180,7 @@ class NativeExecutable:
             table[returned.entry] = array.ctypes.data
             kept.append(array)
         job = code.address(JOB_NAME)
-        alone = None if together else ctypes.CFUNCTYPE(None, ctypes.c_void_p)(code.address("alone"))
+        alone = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(code.address("alone")) if self._team is None else None
 
         def run(arrays: list[Array | None] = kept, code: codegen.Loaded = code) -> None:
             # The defaults keep alive what the table and the addresses point to.
@@ -300,38 +207,9 @@ class NativeExecutable:
             self._given, self._returned = [], []
 
 
-def _value(tensor: Tensor, arrays: Mapping[str, Array]) -> Array:
-    """A copy of a given tensor's value."""
-    if tensor.role == "constant" and tensor.value is not None:
-        return tensor.value.astype(np.float32 if tensor.kind == "float" else np.int64)
-    return np.array(arrays[tensor.name])
-
-
-def _external(compiled: Compiled) -> list[Tensor]:
-    """The tensors that lie in arrays of the caller, in the order of the table of pointers."""
-    used = {t for k in compiled.kernels for t in k.operands} | {*compiled.alias.values()}
-    program = compiled.program
-    return [t for t in dict.fromkeys((*program.given, *program.outputs)) if t in used or t in program.outputs]
-
-
-def _slots(compiled: Compiled, external: list[Tensor]) -> dict[Tensor, tuple[int, int]]:
-    entries = {t: (k, 0) for k, t in enumerate(external, 1)}
-    slots = {t: (0, offset) for t, offset in compiled.arena.offsets.items()} | entries
-    return slots | {new: slots[old] for new, old in compiled.alias.items()}
-
-
-def _alone(target: cpu.Target) -> str:
-    """The IR of `alone(table*)`: the step on the calling thread only, denormals flushed."""
-    module = ir.Module("alone")
-    emitter = Emitter(module, "alone", [POINTER], target)
-    mode = flush_denormals(emitter)
-    i64 = ir.IntType(64)
-    step = emitter.intrinsic(JOB_NAME, ir.VoidType(), [POINTER, POINTER, i64, i64])
-    null = ir.Constant(POINTER, None)
-    emitter.builder.call(step, [null, emitter.arguments[0], ir.Constant(i64, 0), ir.Constant(i64, 1)])
-    restore_denormals(emitter, mode)
-    emitter.finish()
-    return str(module)
+def ready(compiled: Compiled, store: ObjectCache) -> NativeExecutable:
+    """A plan made ready to run."""
+    return NativeExecutable(build(compiled, store), compiled.target, lambda: compiled)
 
 
 @cache
@@ -350,7 +228,9 @@ class NativeEngine:
         self.layout = layout
         self.store = _store()
 
-    def compile(self, program: Program, *, dtype: str = "float32", threads: int | None = None) -> NativeExecutable:
+    def compile(
+        self, program: Program | Recipe, *, dtype: str = "float32", threads: int | None = None
+    ) -> NativeExecutable:
         """Compile a program; UsageError for another dtype than float32, ConfigError for another machine's target."""
         if dtype != "float32":
             raise UsageError(f'the native engine computes in float32, not in {dtype}; use engine="numpy" for float64')
@@ -359,4 +239,21 @@ class NativeEngine:
                 f"native engine: code for {self.target.name} cannot run on this machine ({cpu.machine()}); "
                 "`pellucid compile --show asm` prints it"
             )
-        return NativeExecutable(prepare(program, self.target, threads, self.layout), self.store)
+        recipe = Recipe(fingerprint(program), lambda: program) if isinstance(program, Program) else program
+        return self._compile(recipe, number_of_threads(threads))
+
+    def _compile(self, recipe: Recipe, threads: int) -> NativeExecutable:
+        """From the cache, if a program of this key was compiled before for the same threads and layout."""
+
+        def plan() -> Compiled:
+            return prepare(recipe.write(), self.target, threads, self.layout)
+
+        parts = ("image", recipe.key, str(self.target), str(cpu.caches()), str(threads), str(self.layout), sources())
+        key = object_key("\n".join(parts), self.target)
+        entry = self.store.get(key)
+        if entry is not None:
+            return NativeExecutable(Image.unpack(entry), self.target, plan)
+        compiled = plan()
+        image = build(compiled, self.store)
+        self.store.put(key, image.pack())
+        return NativeExecutable(image, self.target, lambda: compiled)

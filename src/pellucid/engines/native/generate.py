@@ -36,17 +36,18 @@ class Code:
 
 
 @cache
-def _sources() -> str:
-    """A fingerprint of the generators: code made by others than these is not reused."""
+def sources() -> str:
+    """A fingerprint of all that programs and code are made by: what others made is not reused."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    package = Path(__file__).parents[2]
+    for path in sorted([*(package / "notation").glob("*.py"), *Path(__file__).parent.glob("*.py")]):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
 def key_of(kernel: Kernel, target: cpu.Target) -> str:
     """The name of a kernel's code in the cache."""
-    parts = (type(kernel).__name__, kernel.describe(), str(target), str(cpu.caches()), _sources())
+    parts = (type(kernel).__name__, kernel.describe(), str(target), str(cpu.caches()), sources())
     return object_key("\n".join(parts), target)
 
 

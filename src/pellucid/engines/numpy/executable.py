@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.engines.base import Array
+from pellucid.engines.base import Array, Recipe
 from pellucid.engines.numpy.block import strided
 from pellucid.engines.numpy.evaluate import Evaluator
 from pellucid.errors import NotationError, UsageError
@@ -92,8 +92,10 @@ class NumpyEngine:
 
     name = "numpy"
 
-    def compile(self, program: Program, *, dtype: str = "float32", threads: int | None = None) -> NumpyExecutable:
+    def compile(
+        self, program: Program | Recipe, *, dtype: str = "float32", threads: int | None = None
+    ) -> NumpyExecutable:
         """Ready to run at once; NumPy's own libraries decide about threads, so `threads` has no effect here."""
         if dtype not in DTYPES:
             raise UsageError(f"the numpy engine computes in {' or '.join(DTYPES)}, not in {dtype}")
-        return NumpyExecutable(program, dtype)
+        return NumpyExecutable(program if isinstance(program, Program) else program.write(), dtype)
