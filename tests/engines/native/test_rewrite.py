@@ -7,7 +7,7 @@ import pytest
 
 from pellucid.engines.native import cpu
 from pellucid.engines.native.nest import Nest, Plan
-from pellucid.engines.native.rewrite import LONG, OWN_SUMS, kept_masks, partial_sums
+from pellucid.engines.native.rewrite import LONG, OWN_SUMS, direct_copies, kept_masks, partial_sums
 from pellucid.notation import Index, Program, Tensor, bracket, maximum, sum_over
 from pellucid.notation.expression import accesses
 from tests.engines.native.programs import TARGETS, compiled, distance, reference
@@ -74,3 +74,25 @@ def test_a_pointwise_kernel_over_one_long_index_has_tasks_to_share() -> None:
         (kernel,) = compiled(Program.of([y]), target=target).kernels
         assert isinstance(kernel, Nest)
         assert Plan(kernel, cpu.target(target)).shape().tasks >= 64
+
+
+def copies(read_otherwise: bool) -> Program:
+    """X turned to T, T turned again to U and V; and, maybe, something else that reads T."""
+    i, j, k = Index("i", 4), Index("j", 5), Index("k", 6)
+    x, t, u, v, w = Tensor("X", (4, 5, 6), role="input"), Tensor("T"), Tensor("U"), Tensor("V"), Tensor("W")
+    t[i, k, j] = x[i, j, k]
+    u[k, i, j] = t[i, k, j]
+    v[j, i, k] = u[k, i, j]
+    w[i] = sum_over([j, k], t[i, k, j]) if read_otherwise else x[i, 0, 0]
+    return Program.of([v, w])
+
+
+@pytest.mark.parametrize("read_otherwise", [False, True])
+def test_a_copy_between_copies_is_not_made(read_otherwise: bool) -> None:
+    program = copies(read_otherwise)
+    changed = direct_copies(program)
+    assert [e.tensor.symbol for e in changed] == (["T", "V", "W"] if read_otherwise else ["V", "W"])
+    x = np.random.default_rng(0).standard_normal((4, 5, 6))
+    wanted, got = reference(program, {"X": x}), reference(changed, {"X": x})
+    for name, right in wanted.items():
+        np.testing.assert_array_equal(got[name], right)

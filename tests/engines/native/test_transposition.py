@@ -132,10 +132,17 @@ def test_weights_and_images_turn(name: str, copy: Copy) -> None:
 def test_short_indices_that_follow_each_other_make_one_run() -> None:
     turn = turn_of(Copy((3, 3, 20, 37), (3, 2, 0, 1)), 16)
     assert turn is not None
-    assert turn.along_source.name == "k" and [i.name for i in turn.run] == ["j", "B", "i"]
-    assert (turn.along_target.name, turn.along_target.size) == ("j,B,i", 180)
+    assert turn.along_source.name == "k" and [i.name for i in turn.run] == ["j", "Bi"]
+    assert (turn.along_target.name, turn.along_target.size) == ("j,Bi", 180)
     assert turn.others == () and turn.tasks(16) == 12
     assert turn.between is None
+
+
+def test_rows_and_columns_are_read_as_one_where_no_margin_parts_them() -> None:
+    """Of images of 14 by 14, vectors of 16 neighbours are read: 196 in a run instead of 14."""
+    turn = turn_of(Copy((2, 64, 14, 14), (0, 2, 3, 1)), 16)
+    assert turn is not None
+    assert turn.along_source.size == 196 and [i.size for i in turn.run] == [64]
 
 
 def test_a_run_that_is_even_on_both_sides_needs_no_parts() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pellucid.engines.native.layout import BLOCK
 from pellucid.engines.native.product import sum_of_products
 from pellucid.notation import Affine, Equation, Expression, Index, Program, Tensor
-from pellucid.notation.expression import Access, Bracket, Call, Const, Reduce, accesses, transform
+from pellucid.notation.expression import Access, Bracket, Call, Const, Reduce, accesses, substitute, transform
 from pellucid.notation.index import box
 
 OWN_SUMS = 16
@@ -25,7 +25,7 @@ ROWS = 64
 
 def rewritten(program: Program) -> Program:
     """The program with every rewriting applied."""
-    return partial_sums(turned_factors(kept_masks(program)))
+    return direct_copies(partial_sums(turned_factors(kept_masks(program))))
 
 
 def successors(program: Program) -> Program:
@@ -65,6 +65,45 @@ def kept_masks(program: Program) -> Program:
                 if argument.extents == equation.tensor.extents and len(program.definition(equation.tensor)) == 1:
                     kept.setdefault(argument, equation.tensor)
     return Program(tuple(equations), program.outputs, program.updates)
+
+
+def direct_copies(program: Program) -> Program:
+    """Let copies of a copy read the original, where only copies read the one between: it is then not made."""
+    readers: dict[Tensor, list[Equation]] = {}
+    for equation in program:
+        for access in accesses(equation.value):
+            readers.setdefault(access.tensor, []).append(equation)
+    kept = {*program.outputs, *(t for pair in program.updates for t in pair)}
+    between = {
+        e.tensor: e
+        for e in program
+        if e.tensor not in kept and _is_copy(e) and all(_is_copy(r) and _inside(r) for r in readers.get(e.tensor, ()))
+    }
+    equations = []
+    for equation in program:
+        while isinstance(equation.value, Access) and equation.value.tensor in between:
+            first = between[equation.value.tensor]
+            table = {mine.single: at for mine, at in zip(first.at, equation.value.at, strict=True) if mine.single}
+            equation = Equation(equation.tensor, equation.at, substitute(first.value, table))
+        if equation.tensor not in between:
+            equations.append(equation)
+    return Program(tuple(equations), program.outputs, program.updates)
+
+
+def _is_copy(equation: Equation) -> bool:
+    """Whether it writes its whole tensor, each element as it is read."""
+    singles = [a.single for a in equation.at]
+    whole = equation.covers and None not in singles and len(set(singles)) == len(singles)
+    return whole and isinstance(equation.value, Access) and equation.value.tensor.kind == equation.tensor.kind
+
+
+def _inside(equation: Equation) -> bool:
+    """Whether all it reads lies inside its tensors."""
+    return all(
+        a.bounds[0] >= 0 and a.bounds[1] < extent
+        for access in accesses(equation.value)
+        for a, extent in zip(access.at, access.tensor.extents, strict=True)
+    )
 
 
 def partial_sums(program: Program) -> Program:

@@ -64,20 +64,37 @@ def turning(nest: Nest, lanes: int) -> Turn | None:
         return None
     if not nest.buffers[access.tensor].covers(access):
         return None
-    source = nest.buffers[access.tensor].place(access.at)
-    target = nest.buffers[equation.tensor].place(equation.at)
-    moving = [i for i in equation.indices if i.size > 1]
-    reading = [i for i in moving if source.coefficient(i) == 1 and target.coefficient(i) != 1]
-    writing = [i for i in moving if target.coefficient(i) == 1 and source.coefficient(i) != 1]
+    still = {i: Affine() for i in equation.indices if i.size == 1 and i != nest.block}
+    indices, source, target = _joined(
+        [i for i in equation.indices if i not in still],
+        nest.block,
+        nest.buffers[access.tensor].place(access.at).substitute(still),
+        nest.buffers[equation.tensor].place(equation.at).substitute(still),
+    )
+    reading = [i for i in indices if source.coefficient(i) == 1 and target.coefficient(i) != 1]
+    writing = [i for i in indices if target.coefficient(i) == 1 and source.coefficient(i) != 1]
     if len(reading) != 1 or len(writing) != 1:
         return None
-    run = _run(target, writing[0], [i for i in moving if i not in (reading[0], nest.block)])
+    run = _run(target, writing[0], [i for i in indices if i not in (reading[0], nest.block)])
     if min(reading[0].size, box(run)) < lanes // 2:
         return None
-    others = [i for i in equation.indices if i != reading[0] and i not in run]
+    others = [i for i in indices if i != reading[0] and i not in run]
     # The block of images comes first: it is what tasks are counted in.
     others.sort(key=lambda i: (i != nest.block, -abs(target.coefficient(i))))
     return Turn(source, target, reading[0], run, tuple(others))
+
+
+def _joined(
+    indices: list[Index], block: Index | None, source: Affine, target: Affine
+) -> tuple[list[Index], Affine, Affine]:
+    """The indices with those joined that move through both places as one, such as rows and columns without margins."""
+    for p, q in itertools.permutations([i for i in indices if i != block], 2):
+        if all(place.coefficient(p) == place.coefficient(q) * q.size for place in (source, target)):
+            joined = Index(f"{p.name}{q.name}", p.size * q.size)
+            step = {p: Affine(), q: Affine.of(joined)}
+            rest = [joined if i == q else i for i in indices if i != p]
+            return _joined(rest, block, source.substitute(step), target.substitute(step))
+    return indices, source, target
 
 
 def _run(target: Affine, last: Index, indices: list[Index]) -> tuple[Index, ...]:
