@@ -10,13 +10,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from pellucid.lessons import slips
-from pellucid.lessons.findings import Finding
+from pellucid.lessons.findings import ENGLISH, Finding, Phrase, Reason
 from pellucid.lessons.items import Item
 from pellucid.lessons.printed import Printed, agreement, readings, show
 from pellucid.lessons.sums import Sum, parse
 from pellucid.lessons.workings import UNCHECKED, Array, Comparison, Workings, close, expressions, formula_name
 
 Recompute = Callable[[Mapping[str, Array]], float]
+
+_GIVES_THE_TRUE_VALUES = Phrase.of("gives_the_true_values")
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,9 @@ class Examination:
             if name != "written" and self.workings.formula_holds(item, 0 if len(item.formula) == 1 else k):
                 return self._follows(finding, item, k, partial(self.workings.evaluate, item, k, text))
             cause = finding.id if name == "written" else self._id(f"{item.id}.{name}")
-            wrong = replace(finding, verdict="deviates", reason="formula", causes=(cause,), detail=text)
+            wrong = replace(
+                finding, verdict="deviates", reason="formula", causes=(cause,), details=(Phrase.of("as_is", text=text),)
+            )
             return _Standing(wrong, (cause,))
         return None
 
@@ -89,13 +93,12 @@ class Examination:
                 text, lambda variant, functions: self.workings.evaluate(item, k, variant, functions=functions)
             )
         found = slips.explain(printed, meant, approximate=item.approximate)
-        parts = [_last_digits(printed, given)]
+        details = _last_digits(printed, given)
         if written := expressions(item, k).get("written"):
             value = show(self.workings.evaluate(item, k, written), printed)
-            parts.append(f"the calculation printed beside it gives {value}" if value != finding.given else "")
-        detail = "; ".join(part for part in parts if part)
+            details += (Phrase.of("calculation", value=value),) if value != finding.given else ()
         wrong = replace(finding, verdict="deviates", reason="slip", causes=(finding.id,), slips=found)
-        return _Standing(replace(wrong, detail=detail), (finding.id,))
+        return _Standing(replace(wrong, details=details), (finding.id,))
 
     def _follows(self, finding: Finding, item: Item, k: int, recompute: Recompute) -> _Standing:
         slip_roots, rounding_roots = self._roots(item, k, recompute)
@@ -137,19 +140,21 @@ class Examination:
             place=item.place,
             what=f"formula: {item.what}",
             stated=item.formula[which],
-            true="it gives the true values",
+            true=_GIVES_THE_TRUE_VALUES.say(ENGLISH),
             verdict="agrees",
             reason="exact",
+            outcome=_GIVES_THE_TRUE_VALUES,
             note=item.note,
         )
         if not wrong:
             return finding
         k, value, true = wrong[0]
         label = item.label(k, self.workings.true(item.id).shape)
-        detail = f"for {label} it gives {value:.5g} in place of {true:.5g}"
+        details = [Phrase.of("gives_instead", label=label, value=f"{value:.5g}", true=f"{true:.5g}")]
         if len(values) > 1:
-            detail += f"; wrong for {len(wrong)} of {len(values)}"
-        return _deviates(replace(finding, true=f"{true:.5g} for {label}"), "formula", detail)
+            details.append(Phrase.of("wrong_for", count=len(wrong), total=len(values)))
+        outcome = Phrase.of("true_for", true=f"{true:.5g}", label=label)
+        return _deviates(replace(finding, true=outcome.say(ENGLISH), outcome=outcome), "formula", *details)
 
     def _sums(self, item: Item) -> list[Finding]:
         true_sums: list[Sum] = list(self.workings.true(item.id))
@@ -161,17 +166,18 @@ class Examination:
         if true in options:
             return finding
         lacking, excess = options[0].difference(true)
-        parts = [f"lacks {lacking}"] if lacking.terms else []
-        parts += [f"has wrongly {excess}"] if excess.terms else []
-        return _deviates(finding, "slip", ", ".join(parts))
+        details = [Phrase.of("lacks", terms=lacking)] if lacking.terms else []
+        details += [Phrase.of("has_wrongly", terms=excess)] if excess.terms else []
+        return _deviates(finding, "slip", *details)
 
     def _statement(self, item: Item) -> Finding:
         comparison: Comparison = self.workings.true(item.id)
-        finding = self._finding(replace(item, shape=()), 0, " ".join(item.stated), "holds")
+        outcome = Phrase.of("holds" if comparison.holds else "does_not_hold")
+        finding = self._finding(replace(item, shape=()), 0, " ".join(item.stated), outcome.say(ENGLISH))
+        finding = replace(finding, outcome=outcome)
         if comparison.holds:
             return finding
-        detail = f"the two sides differ by {comparison.difference:.2g} of their size"
-        return _deviates(replace(finding, true="does not hold"), "formula", detail)
+        return _deviates(finding, "formula", Phrase.of("sides_differ", difference=f"{comparison.difference:.2g}"))
 
     # ---- names ---------------------------------------------------------------------------------------------
 
@@ -189,19 +195,13 @@ class Examination:
         return tuple(sorted(roots, key=position))
 
 
-def _deviates(finding: Finding, reason: str, detail: str) -> Finding:
-    return replace(
-        finding,
-        verdict="deviates",
-        reason="formula" if reason == "formula" else "slip",
-        causes=(finding.id,),
-        detail=detail,
-    )
+def _deviates(finding: Finding, reason: Reason, *details: Phrase) -> Finding:
+    return replace(finding, verdict="deviates", reason=reason, causes=(finding.id,), details=details)
 
 
-def _last_digits(printed: Printed, given: float) -> str:
+def _last_digits(printed: Printed, given: float) -> tuple[Phrase, ...]:
     """Say how far a wrong number is off when that is only a matter of its last digits."""
     if not printed.place or printed.figures < 3:
-        return ""
+        return ()
     units = abs(printed.value - given) / printed.place
-    return f"off by {units:.1f} units of its last digit" if units < 10 else ""
+    return (Phrase.of("last_digits", units=f"{units:.1f}"),) if units < 10 else ()
