@@ -32,7 +32,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Entry:
-    """One item of an example. `stated` has rows of texts; `remarks` say why an item is not judged, and what is to be noted."""
+    """One item of an example: `stated` has rows of texts; `remarks` say why it is not judged, and what is to be noted."""
 
     id: str
     place: str
@@ -93,7 +93,7 @@ def teach(name: str, example: str | None = None, language: str | None = None, di
 
 
 def contents(language: str | None = None, digits: str = "latin") -> list[tuple[str, str, str, list[tuple[str, str]]]]:
-    """All notes: name, language, title, and their examples with titles; each in its own language unless one is named."""
+    """All notes: name, language, title, examples with titles; each in its own language unless one is named."""
     rows = []
     for name in names():
         notes = lesson(name).notes
