@@ -32,7 +32,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Entry:
-    """One item of an example: `stated` has rows of texts; `remarks` say why it is not judged, and what is to be noted."""
+    """One item of an example: `stated` has rows of texts; `remarks` say why it is not judged, and what to note."""
 
     id: str
     place: str
