@@ -13,9 +13,9 @@ def test_marks_are_dropped_where_prose_runs_from_left_to_right() -> None:
 
 def test_mathematics_is_isolated_in_persian_and_keeps_its_digits() -> None:
     text = f"مقدار {math('Y[0] = 2.5')} در گام 12"
-    assert Prose("fa", "words").set(text) == "مقدار \u2066Y[0] = 2.5\u2069 در گام 12"
+    assert Prose("fa", "words").set(text) == "مقدار \u2066Y[0]\u00a0=\u00a02.5\u2069 در گام 12"
     native = Prose("fa", "words", "native")
-    assert native.set(text) == "مقدار \u2066Y[0] = 2.5\u2069 در گام ۱۲"
+    assert native.set(text) == "مقدار \u2066Y[0]\u00a0=\u00a02.5\u2069 در گام ۱۲"
     assert native.set(native.set(text)) == native.set(text)
 
 

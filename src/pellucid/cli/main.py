@@ -28,6 +28,7 @@ COMMANDS = {
     "derive": "Print a layer's equation and the gradients derived from it.",
     "explain": "Open one number, forward or backward, into its arithmetic.",
     "notes": "Run the worked examples of the lecture notes, and say where they go wrong.",
+    "check": "Judge a hand-worked solution, number by number.",
     "export": "Write a model as ONNX or its weights as safetensors.",
     "convert": "Turn a PyTorch .pth file into safetensors, without running code.",
     "bench": "Measure speed on this machine, also beside PyTorch.",

@@ -19,6 +19,7 @@ from pellucid.languages.digits import DIGIT_STYLES, native_digits
 _MATHEMATICS = re.compile(r"`([^`]*)`|(\u2066[^\u2069]*\u2069)")
 _ISOLATE = "\u2066{}\u2069"
 _WIDTH = 100
+_SHORT = 50
 _WIDE_LETTERS = frozenset({"ko"})  # each takes two columns of a terminal
 
 
@@ -64,10 +65,15 @@ class Prose:
             if at % 3 == 0:
                 found.append(native_digits(part, self.code) if self.digits == "native" else part)
             elif part is not None:
-                found.append(_ISOLATE.format(part) if at % 3 == 1 and right_to_left else part)
+                found.append(_isolated(part) if at % 3 == 1 and right_to_left else part)
         return "".join(found)
 
     def wrap(self, text: str, indent: str = "") -> list[str]:
         """Lines no wider than a terminal likes them."""
         width = _WIDTH * 6 // 10 if self.code in _WIDE_LETTERS else _WIDTH
         return textwrap.wrap(text, width, initial_indent=indent, subsequent_indent=indent, break_long_words=False)
+
+
+def _isolated(part: str) -> str:
+    """An isolate; a short one stays on one line, since a line's end would also end the isolate."""
+    return _ISOLATE.format(part.replace(" ", "\u00a0") if len(part) < _SHORT else part)

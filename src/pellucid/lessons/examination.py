@@ -12,7 +12,7 @@ from functools import partial
 from pellucid.lessons import slips
 from pellucid.lessons.findings import ENGLISH, Finding, Phrase, Reason
 from pellucid.lessons.items import Item
-from pellucid.lessons.printed import Printed, agreement, readings, show
+from pellucid.lessons.printed import Precision, Printed, agreement, readings, show
 from pellucid.lessons.sums import Sum, parse
 from pellucid.lessons.workings import UNCHECKED, Array, Comparison, Workings, close, expressions, formula_name
 
@@ -31,11 +31,16 @@ class _Standing:
 
 
 class Examination:
-    """Judges every item of a set of notes against the workings that compute it."""
+    """Judges every item of a set of notes against the workings that compute it.
 
-    def __init__(self, workings: Workings) -> None:
+    A `strict` judge wants rounding: digits that are only cut off are wrong.
+    """
+
+    def __init__(self, workings: Workings, *, strict: bool = False) -> None:
         self.workings = workings
+        self.strict = strict
         self._standings: dict[str, list[_Standing]] = {}
+        self._order: dict[str, int] = {}  # of what was judged: its id, and its item's place
 
     def findings(self, only: Container[str] | None = None) -> list[Finding]:
         """Judge what is stated (by some items only), in the order of the notes."""
@@ -49,7 +54,7 @@ class Examination:
             elif item.kind == "statement":
                 found.append(self._statement(item))
             elif item.kind == "number":
-                found += [standing.finding for standing in self._numbers(item)]
+                found += [standing.finding for standing in self._numbers(item) if standing.finding.stated]
         return found
 
     # ---- numbers -------------------------------------------------------------------------------------------
@@ -64,12 +69,18 @@ class Examination:
         true = float(self.workings.true(item.id).ravel()[k])
         given = float(self.workings.from_stated(item.id).ravel()[k])
         finding = self._finding(item, k, printed.text, show(true, printed), given=show(given, printed))
-        if precision := agreement(printed, true):
+        if not printed.text:  # not stated: what is wrong before it reaches on through it
+            return _Standing(finding)
+        if precision := self._agreement(printed, true):
             roots = () if precision == "exact" else (finding.id,)
             return _Standing(replace(finding, reason=precision), (), roots)
-        if agreement(printed, given):
+        if self._agreement(printed, given):
             return self._follows(finding, item, k, partial(self._from_corrected, item, k))
         return self._as_written(finding, item, k, printed) or self._slip(finding, item, k, printed, given, true)
+
+    def _agreement(self, printed: Printed, value: float) -> Precision | None:
+        precision = agreement(printed, value)
+        return None if self.strict and precision == "truncated" and not printed.open_ended else precision
 
     def _as_written(self, finding: Finding, item: Item, k: int, printed: Printed) -> _Standing | None:
         """Judge a number that what is printed beside it yields, though the right rule does not."""
@@ -79,9 +90,9 @@ class Examination:
             if name != "written" and self.workings.formula_holds(item, 0 if len(item.formula) == 1 else k):
                 return self._follows(finding, item, k, partial(self.workings.evaluate, item, k, text))
             cause = finding.id if name == "written" else self._id(f"{item.id}.{name}")
-            wrong = replace(
-                finding, verdict="deviates", reason="formula", causes=(cause,), details=(Phrase.of("as_is", text=text),)
-            )
+            self._order[cause] = self.workings.order[item.id]
+            details = (Phrase.of("as_is", text=text),)
+            wrong = replace(finding, verdict="deviates", reason="formula", causes=(cause,), details=details)
             return _Standing(wrong, (cause,))
         return None
 
@@ -135,8 +146,10 @@ class Examination:
     def _formula(self, item: Item, which: int) -> Finding:
         values = self.workings.formula_values(item, which)
         wrong = [(k, value, true) for k, value, true in values if not close(value, true)]
+        name = self._id(f"{item.id}.{formula_name(item, which)}")
+        self._order[name] = self.workings.order[item.id]
         finding = Finding(
-            id=self._id(f"{item.id}.{formula_name(item, which)}"),
+            id=name,
             place=item.place,
             what=f"formula: {item.what}",
             stated=item.formula[which],
@@ -183,16 +196,14 @@ class Examination:
 
     def _finding(self, item: Item, k: int, stated: str, true: str, given: str = "") -> Finding:
         name = self._id(item.label(k, item.shape))
+        self._order[name] = self.workings.order[item.id]
         return Finding(name, item.place, item.what, stated, true, "agrees", "exact", given=given, note=item.note)
 
     def _id(self, label: str) -> str:
         return f"{self.workings.notes.name}.{label}"
 
     def _in_order(self, roots: Mapping[str, None]) -> tuple[str, ...]:
-        def position(root: str) -> int:
-            return self.workings.order[root.split(".")[1].partition("[")[0]]
-
-        return tuple(sorted(roots, key=position))
+        return tuple(sorted(roots, key=lambda root: self._order[root]))
 
 
 def _deviates(finding: Finding, reason: Reason, *details: Phrase) -> Finding:

@@ -40,7 +40,8 @@ class Item:
     stand for; ``doubtful`` which readable texts may be a scanner's misreading of which others. An element of
     ``stated`` that is "" is not stated.
 
-    ``name`` is what the item is called where that is no identifier, ``origin`` the number its places count from.
+    ``origin`` is the number that places count from; the first dimension of a ``batched`` item has one place, which
+    is not named.
     """
 
     id: str
@@ -59,17 +60,16 @@ class Item:
     glyphs: Mapping[str, Sequence[str]] = field(default_factory=dict)
     doubtful: Mapping[str, Sequence[str]] = field(default_factory=dict)
     note: str = ""
-    name: str = ""
     origin: int = 1
+    batched: bool = False
 
     def label(self, position: int, shape: tuple[int, ...] | None = None) -> str:
         """Name one element as the notes count: from `origin`, row before column."""
         shape = self.shape if shape is None else shape
-        name = self.name or self.id
         if not shape:
-            return name
-        index = np.unravel_index(position, shape)
-        return f"{name}[{','.join(str(int(i) + self.origin) for i in index)}]"
+            return self.id
+        index = np.unravel_index(position, shape)[1 if self.batched else 0 :]
+        return f"{self.id}[{','.join(str(int(i) + self.origin) for i in index)}]"
 
     def letters(self, position: int, shape: tuple[int, ...]) -> dict[str, int]:
         """Give the index letters of ``formula`` their values for one element."""
