@@ -29,6 +29,7 @@ COMMANDS = {
     "explain": "Open one number, forward or backward, into its arithmetic.",
     "notes": "Run the worked examples of the lecture notes, and say where they go wrong.",
     "check": "Judge a hand-worked solution, number by number.",
+    "exercise": "Make an exercise with friendly numbers, or grade the answers to one.",
     "export": "Write a model as ONNX or its weights as safetensors.",
     "convert": "Turn a PyTorch .pth file into safetensors, without running code.",
     "bench": "Measure speed on this machine, also beside PyTorch.",
