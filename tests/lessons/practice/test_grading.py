@@ -72,7 +72,7 @@ def test_files_of_answers() -> None:
 
 @pytest.mark.parametrize("text", ["Y = ", 'seed = "x"', "kind = 3"])
 def test_files_that_are_none(text: str) -> None:
-    with pytest.raises(DataError, match="^f: "):
+    with pytest.raises(DataError, match=r"^f: "):
         read_answers(text, "f")
 
 

@@ -6,5 +6,6 @@ from pellucid.lessons.practice.kinds import kinds, make
 from pellucid.lessons.practice.sheet import feedback, sheet
 
 __all__ = [
-    "Answer", "Exercise", "Graded", "Mistake", "Question", "feedback", "grade", "kinds", "make", "read_answers", "sheet",
+    "Answer", "Exercise", "Graded", "Mistake", "Question",
+    "feedback", "grade", "kinds", "make", "read_answers", "sheet",
 ]  # fmt: skip
