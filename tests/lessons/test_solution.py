@@ -49,6 +49,13 @@ def test_layers_have_names_inputs_and_arguments(tmp_path: Path) -> None:
     assert getattr(model["a"], "padding") == (1, 0)  # noqa: B009  a layer's own attribute
 
 
+def test_any_parameter_or_state_of_a_layer_may_be_given(tmp_path: Path) -> None:
+    norm = 'input = [[[1, 2], [3, 4]]]\n[[layer]]\ntype = "batchnorm2d"\nnum_features = 1\neps = 0\n'
+    norm += "weight = [2]\nbias = [1]\nrunning_mean = [2.5]\nrunning_var = [0.25]\n[stated]\n"
+    # (x - 2.5) / 0.5 * 2 + 1
+    assert mark(write(tmp_path, f"{norm}batchnorm2d1 = [[-5, -1], [3, 7]]")).all_right
+
+
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [

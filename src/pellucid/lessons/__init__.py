@@ -12,7 +12,7 @@ difference is reported by code, digit by digit, together with the first wrong nu
 from pellucid.lessons.findings import Finding, Phrase, Reason, Slip, Verdict, following
 from pellucid.lessons.items import Item, Notes
 from pellucid.lessons.lesson import Lesson, Reading, lesson, names
-from pellucid.lessons.report import remarks, report
+from pellucid.lessons.report import coverage, remarks, report
 
 __all__ = [
     "Finding",
@@ -24,6 +24,7 @@ __all__ = [
     "Reason",
     "Slip",
     "Verdict",
+    "coverage",
     "following",
     "lesson",
     "names",

@@ -93,12 +93,13 @@ def judge(solution: Solution) -> Marked:
 def text(marked: Marked, prose: Prose) -> str:
     """The judgement for a terminal; `prose` is of the subject `check`."""
     say = prose.of("findings")
-    width = max(len(finding.label) for finding in marked.findings)
+    names, numbers = (
+        max(map(len, column)) for column in zip(*((f.label, f.stated) for f in marked.findings), strict=True)
+    )
     lines = [marked.title, ""] if marked.title else []
     for finding in marked.findings:
-        lines.append(
-            prose.set(math(f"{finding.label.ljust(width)}  {finding.stated}")) + f"  {prose(verdict(finding))}"
-        )
+        row = f"{finding.label.ljust(names)}  {finding.stated.ljust(numbers)}"
+        lines.append(f"{prose.set(math(row))}  {prose(verdict(finding))}")
         if finding.verdict != "agrees":
             lines += say.wrap(prose("true_is", true=math(finding.true)) + say("then") + finding.say(say), "    ")
     lines.append("")

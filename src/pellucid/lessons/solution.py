@@ -5,6 +5,7 @@ The format is described in docs/teaching.md. Numbers keep the digits they are wr
 
 from __future__ import annotations
 
+import inspect
 import re
 import tomllib
 from collections.abc import Mapping
@@ -142,15 +143,16 @@ def _layer(table: dict[str, Any]) -> tuple[Layer, dict[str, Array], str | None, 
     name, inputs = table.pop("name", None), tuple(table.pop("inputs", ()))
     if kind not in layers.by_name():
         raise DataError(f"[[layer]] has the type {kind!r}; known are {', '.join(layers.by_name())}")
-    values = {
-        key: array(table.pop(key), f"{name or kind}.{key}")
-        for key, value in list(table.items())
-        if isinstance(value, list) and key in ("weight", "bias", "slope")
-    }
-    if isinstance(table.get("bias"), int) and not isinstance(table["bias"], bool):
-        values["bias"] = array([table.pop("bias")], f"{name or kind}.bias")
-    table = {key: _argument(value) for key, value in table.items()}
-    return layers.by_name()[kind](**{**_from_weights(kind, values), **table}), values, name, inputs
+    known = inspect.signature(layers.by_name()[kind]).parameters
+    # "bias" is both: true and false say whether there is one, numbers what it holds.
+    own = [key for key, value in table.items() if key not in known or (key == "bias" and not isinstance(value, bool))]
+    values = {key: np.atleast_1d(array(table.pop(key), f"{name or kind}.{key}")) for key in own}
+    arguments = {key: _argument(value) for key, value in table.items()}
+    layer = layers.by_name()[kind](**{**_from_weights(kind, values), **arguments})
+    unknown = [key for key in values if key not in layer.tensors()]
+    if unknown:
+        raise DataError(f"{name or kind} has no argument and no parameter {unknown[0]!r}; it takes {', '.join(known)}")
+    return layer, values, name, inputs
 
 
 def _argument(value: Any) -> Any:

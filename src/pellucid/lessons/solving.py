@@ -61,9 +61,9 @@ class Computed:
         alone = Tensor(self.tensor.symbol, self.tensor.extents, kind=self.tensor.kind, name=self.tensor.name)
 
         def rule(node: Expression) -> Expression:
-            return (
-                replace(node, tensor=table[node.tensor]) if isinstance(node, Access) and node.tensor in table else node
-            )
+            if not isinstance(node, Access) or node.tensor not in table:
+                return node
+            return replace(node, tensor=table[node.tensor])
 
         alone.definition = [Equation(alone, e.at, transform(e.value, rule)) for e in self.tensor.definition]
         return alone
@@ -76,7 +76,7 @@ class Solved:
         self.solution = solution
         x = input_tensor(solution.model, solution.x.shape)
         values = solution.model.values((x,), "", None)
-        self.given: dict[str, Any] = {"input": solution.x, **solution.parameters}
+        self.given: dict[str, Any] = {"input": solution.x, **solution.model.states, **solution.parameters}
         outputs: dict[Tensor, Tensor | None] = self._incoming(values[solution.model.output])
         own = list(solution.model.tensors().values())
         gradients = derive(outputs, [x, *own], keep_all=True) if outputs else {}

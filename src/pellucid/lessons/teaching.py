@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from pellucid.errors import UsageError
 from pellucid.languages import Prose, math
 from pellucid.lessons.findings import Finding, following
 from pellucid.lessons.items import Item
-from pellucid.lessons.lesson import Lesson, lesson, names
+from pellucid.lessons.lesson import Lesson, Reading, lesson, names
 
 
 @dataclass(frozen=True)
@@ -102,12 +104,23 @@ def contents(language: str | None = None, digits: str = "latin") -> list[tuple[s
     return rows
 
 
+@cache
+def _findings(name: str) -> tuple[Finding, ...]:
+    """What is found in a lesson: the same in every language."""
+    return tuple(lesson(name).check())
+
+
+@cache
+def _better_readings(name: str) -> tuple[list[Reading], int]:
+    return lesson(name).better_readings()
+
+
 class _Teacher:
     """Says one lesson."""
 
     def __init__(self, one: Lesson, say: Prose) -> None:
         self.lesson, self.say = one, say
-        self.findings = one.check()
+        self.findings = _findings(one.name)
         self.judgement = say.of("findings")
 
     def taught(self, example: str | None) -> Taught:
@@ -166,7 +179,7 @@ class _Teacher:
         follows = self.say("followers", count=len(later), names=where) if later else self.say("no_followers")
         return Cause(judged.name, judged.stated, judged.true, judged.says, later, follows)
 
-    def counts(self, found: list[Finding]) -> str:
+    def counts(self, found: Sequence[Finding]) -> str:
         right = sum(finding.verdict == "agrees" for finding in found)
         if right == len(found):
             return self.say("all_right", count=right) if found else ""
@@ -182,7 +195,7 @@ class _Teacher:
 
     def readings(self) -> tuple[str, ...]:
         """Where the scan may be misread: the reading under which most agrees."""
-        changes, gained = self.lesson.better_readings()
+        changes, gained = _better_readings(self.lesson.name)
         if not changes:
             return ()
         said = [self.say("change", name=math(c.id), meant=math(c.meant), printed=math(c.printed)) for c in changes]
