@@ -85,8 +85,7 @@ def _ask(name: str, shape: tuple[int, ...]) -> Any:
     rows = 1
     for extent in shape[:-1]:
         rows *= extent
-    flat = [click.prompt(f"{name}, row {row + 1} of {rows}", err=True).split() for row in range(rows)]
-    return [flat] if len(shape) == 3 and shape[0] == 1 else flat
+    return [click.prompt(f"{name}, row {row + 1} of {rows}", err=True).split() for row in range(rows)]
 
 
 def _exercise(exercise: Any, prose: Any, show_answers: bool) -> dict[str, Any]:

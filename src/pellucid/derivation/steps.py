@@ -128,7 +128,8 @@ def _says(step: Step, prose: Prose) -> str:
 
 
 def _escaped(prose: str) -> str:
-    """Prose within LaTeX's text mode; mathematics in it stays as it is written."""
+    """Prose within LaTeX's text mode, which needs no isolates; mathematics in it stays as it is written."""
+    prose = prose.translate({0x2066: None, 0x2069: None, 0xA0: " "})
     for sign, written in (("\\", r"\textbackslash{}"), ("_", r"\_"), ("^", r"\^{}"), ("&", r"\&"), ("%", r"\%")):
         prose = prose.replace(sign, written)
     return prose
