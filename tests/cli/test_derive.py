@@ -95,5 +95,6 @@ def test_a_path_through_a_model(pellucid: Command) -> None:
     done = pellucid("derive", "lenet5", "--path", "conv2..pool2")
     assert "d conv2[n,c,i,j] = d act2[n,c,i,j] * (1 - act2[n,c,i,j]^2)" in done.out
     assert "Quotient rule" in pellucid("derive", "lenet5", "--path", "conv2..pool2", "--steps").out
+    pellucid("derive", "lenet5").failed_with(2, "lenet5 is a model", "--path conv1..loss")
     pellucid("derive", "lenet5", "--path", "conv2").failed_with(2, "START..END")
     pellucid("derive", "lenet6", "--path", "conv2..loss").failed_with(2, "lenet5")

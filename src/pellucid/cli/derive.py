@@ -49,13 +49,15 @@ def command(
         names = derivable_names()
         json_result(names) if as_json else result("\n".join(names))
         return
-    given = parse_arguments(arguments)
-    if path is None:
-        derivation = derive_by_name(name, given)
-    else:
-        from pellucid import models
+    from pellucid import models
 
+    given = parse_arguments(arguments)
+    if path is not None:
         derivation = derive_path(models.create(name, **given), path, name)
+    elif name in models.names():
+        raise UsageError(f"{name} is a model: name a path through it, as in --path conv1..loss.")
+    else:
+        derivation = derive_by_name(name, given)
     prose = Prose(language or "en", "derive", digits)
     if as_json:
         found = {
