@@ -41,6 +41,7 @@ def command(
     pellucid derive conv2d --steps --lang tr
     pellucid derive lenet5 --path conv1..loss --steps
     """
+    from pellucid import models
     from pellucid.derivation import derivable_names, derive_by_name, derive_path
     from pellucid.derivation import steps as stepwise
     from pellucid.languages import Prose
@@ -49,8 +50,6 @@ def command(
         names = derivable_names()
         json_result(names) if as_json else result("\n".join(names))
         return
-    from pellucid import models
-
     given = parse_arguments(arguments)
     if path is not None:
         derivation = derive_path(models.create(name, **given), path, name)

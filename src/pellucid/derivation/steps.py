@@ -124,6 +124,9 @@ def _says(step: Step, prose: Prose) -> str:
         values["over"] = comma.join(math(index.name) for index in step.over)
     if step.names:
         values["names"] = comma.join(map(math, step.names))
+    if step.found:
+        values["found"] = comma.join(map(math, step.found))
+        return prose("rule.written_recognised", **values)
     return prose(f"rule.{step.rule}", **values)
 
 

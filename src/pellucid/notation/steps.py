@@ -41,7 +41,7 @@ class Step:
 
     `left` is a part of an equation whose gradient `value` is; with `named` it is that tensor itself, which the
     derivation introduced. `over` are indices for each of which the part gets it. `solved` says what indices became,
-    `names` which names the rule used.
+    `names` which names the rule used, `found` which names it recognised on the way.
     """
 
     rule: Rule
@@ -51,6 +51,7 @@ class Step:
     over: tuple[Index, ...] = ()
     solved: tuple[tuple[Index, Affine], ...] = ()
     names: tuple[str, ...] = ()
+    found: tuple[str, ...] = ()
 
 
 @dataclass
@@ -80,10 +81,11 @@ class Record:
         rule: Rule = "recognised" if names else "simplified"
         self.add(subject, self._of(subject, equation, rule, names))
 
-    def rewritten(self, equation: Equation, rule: Rule, names: Iterable[Tensor]) -> None:
-        """Tidying replaced an equation of a gradient by this one."""
+    def rewritten(self, equation: Equation, rule: Rule, names: Iterable[Tensor], found: Iterable[Tensor] = ()) -> None:
+        """Tidying replaced an equation of a gradient by this one, which uses these names, some of them `found`."""
         subject = next((t for t, g in self.gradients.items() if g is equation.tensor), equation.tensor)
-        self.add(subject, self._of(subject, equation, rule, tuple(dict.fromkeys(t.symbol for t in names))))
+        used, recognised = (tuple(dict.fromkeys(t.symbol for t in tensors)) for tensors in (names, found))
+        self.add(subject, self._of(subject, equation, rule, used, recognised))
 
     def introduced(self, equation: Equation, rule: Rule, reader: Tensor | None = None) -> None:
         """The derivation gave something a name of its own; a gradient that is settled already may be its reader."""
@@ -93,6 +95,9 @@ class Record:
             place = self.order.index(subjects[0]) if subjects and reader is not None else len(self.order)
             self.order.insert(place, equation.tensor)
 
-    def _of(self, subject: Tensor, equation: Equation, rule: Rule, names: tuple[str, ...]) -> Step:
+    def _of(
+        self, subject: Tensor, equation: Equation, rule: Rule, names: tuple[str, ...], found: tuple[str, ...] = ()
+    ) -> Step:
         named = equation.tensor is subject
-        return Step(rule, equation.left if named else Access(subject, equation.at), equation.value, named, names=names)
+        left = equation.left if named else Access(subject, equation.at)
+        return Step(rule, left, equation.value, named, names=names, found=found)

@@ -172,8 +172,17 @@ def _write_in(tensors: list[Tensor], readers: list[Tensor], definitions: Definit
         old.tensor.definition = [new if e is old else e for e in old.tensor.definition]
         if record is not None:
             read = {a.tensor for a in accesses(old.value)}
-            record.rewritten(new, "written", (s.tensor for s in sources if s.tensor in read))
+            written = [s for s in sources if s.tensor in read]
+            there = read | {a.tensor for s in written for a in accesses(s.value)}
+            record.rewritten(new, "written", [s.tensor for s in written], _recognised(new, there))
     return True
+
+
+def _recognised(equation: Equation, before: set[Tensor]) -> list[Tensor]:
+    """The tensors that an equation names anew, or in whose place it read what defines them before."""
+    reads = dict.fromkeys(a.tensor for a in accesses(equation.value))
+    gone = before - reads.keys()
+    return [t for t in reads if t not in before or (t.role == "defined" and _reads(t) and _reads(t).keys() <= gone)]
 
 
 def cost(equation: Equation) -> int:
