@@ -32,7 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     "explain": RUNNING | {"languages"},
     "formats": RUNNING,
     "lessons": RUNNING | {"explain", "languages"},
-    "derivation": MATHEMATICS,
+    "derivation": MATHEMATICS | {"languages"},
     "bench": RUNNING | {"data", "train"},
     "experiments": RUNNING | {"data", "formats", "train"},
     "cli": RUNNING

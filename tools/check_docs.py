@@ -8,7 +8,8 @@ In README.md, CONTRIBUTING.md, SECURITY.md and docs/**/*.md
 * every `$ pellucid ...` line of a ```console block runs, and prints the lines shown below it, in that order.
   Spaces count as one; `...` stands for anything, in a line or as whole lines.
 
-A block whose fence says `no-run` is only read. All blocks of a file run in one temporary folder.
+A block that begins with `# name.toml` is first written to that file. A block whose fence says `no-run` is only
+read. All blocks of a file run in one temporary folder.
 """
 
 import doctest
@@ -152,6 +153,9 @@ def check_console(block: Block, folder: str) -> Iterator[str]:
 def check_blocks(file: Path) -> Iterator[str]:
     runnable = [block for block in blocks(file) if "no-run" not in block.info]
     with tempfile.TemporaryDirectory() as folder:
+        for block in runnable:
+            if named := re.match(r"# (\w+\.toml)\n", block.text):
+                (Path(folder) / named.group(1)).write_text(block.text + "\n", encoding="utf-8")
         for block in runnable:
             if block.info.startswith("console"):
                 yield from check_console(block, folder)

@@ -79,3 +79,22 @@ def test_a_word_out_of_place() -> None:
 )
 def test_what_cannot_be_derived(arguments: list[str], phrases: list[str], pellucid: Command) -> None:
     pellucid("derive", *arguments).failed_with(2, *phrases)
+
+
+def test_step_by_step(pellucid: Command) -> None:
+    done = pellucid("derive", "conv2d", "--steps", "--stride", "2")
+    assert done.code == 0
+    assert "Product rule" in done.out and "A stride has phases" in done.out
+    found = pellucid("derive", "conv2d", "--steps", "--json", "--lang", "ko").json
+    assert found["steps"][0]["steps"][-1]["equation"] == found["gradients"][0]
+    assert "첨자" in found["steps"][0]["steps"][-1]["says"]
+    assert pellucid("derive", "conv2d", "--steps", "--latex").out.startswith("\\begin{align*}")
+
+
+def test_a_path_through_a_model(pellucid: Command) -> None:
+    done = pellucid("derive", "lenet5", "--path", "conv2..pool2")
+    assert "d conv2[n,c,i,j] = d act2[n,c,i,j] * (1 - act2[n,c,i,j]^2)" in done.out
+    assert "Quotient rule" in pellucid("derive", "lenet5", "--path", "conv2..pool2", "--steps").out
+    pellucid("derive", "lenet5").failed_with(2, "lenet5 is a model", "--path conv1..loss")
+    pellucid("derive", "lenet5", "--path", "conv2").failed_with(2, "START..END")
+    pellucid("derive", "lenet6", "--path", "conv2..loss").failed_with(2, "lenet5")

@@ -20,7 +20,7 @@ def item(name: str, *stated: str, **details: Any) -> Item:
 
 
 def workings(steps: list[Callable[..., Any]], *items: Item) -> Workings:
-    return Workings(Notes("invented", "", "en", "", items), steps)
+    return Workings(Notes("invented", "en", "", items), steps)
 
 
 def check(steps: list[Step], *items: Item) -> dict[str, Finding]:
@@ -243,7 +243,7 @@ def test_sums_of_products_are_compared_term_by_term() -> None:
 
     found = check([product], item("product", "b*a + d", "d", kind="sum"))
     assert found["product[1]"].verdict == "deviates"
-    assert found["product[1]"].text == "wrong; lacks c, has wrongly d"
+    assert found["product[1]"].text == "wrong; lacks c; has wrongly d"
     assert found["product[2]"].verdict == "agrees"
 
 

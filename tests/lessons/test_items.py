@@ -9,21 +9,18 @@ from pellucid.lessons.items import load
 
 GOOD = """
 name = "invented"
-title = "An example"
 language = "en"
 source = "nowhere"
 
 [[item]]
 id = "x"
 place = "page 1"
-what = "the input"
 given = true
 stated = [["0.10", "2"], ["3", "4"]]
 
 [[item]]
 id = "y"
 place = "page 1"
-what = "twice the input"
 formula = "2 * x[a,b]"
 indices = ["a", "b"]
 stated = [["0.2", "4"], ["6", "9"]]
@@ -46,7 +43,7 @@ def test_items_keep_the_printed_texts_and_their_arrangement(tmp_path: Path) -> N
     assert y.letters(2, y.shape) == {"a": 2, "b": 1}
 
 
-ITEM = '[[item]]\nid = "z"\nplace = "page 2"\nwhat = "more"\n'
+ITEM = '[[item]]\nid = "z"\nplace = "page 2"\n'
 
 
 @pytest.mark.parametrize(
@@ -89,6 +86,20 @@ def test_a_contradiction_is_refused(tmp_path: Path, addition: str, complaint: st
 def test_what_is_no_file_of_items_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
     with pytest.raises(DataError, match=complaint):
         load(write(tmp_path, text))
+
+
+EXAMPLES = 'source = "nowhere"\n[examples]\nonly = [{}]\n'
+
+
+def test_examples_share_out_the_items(tmp_path: Path) -> None:
+    notes = load(write(tmp_path, GOOD.replace('source = "nowhere"\n', EXAMPLES.format('"x", "y"'))))
+    assert notes.examples == {"only": ("x", "y")}
+
+
+@pytest.mark.parametrize(("held", "at_fault"), [('"x"', "y"), ('"x", "y", "x"', "x"), ('"x", "y", "z"', "z")])
+def test_examples_that_do_not_are_refused(tmp_path: Path, held: str, at_fault: str) -> None:
+    with pytest.raises(DataError, match=f'and once; "{at_fault}" does not'):
+        load(write(tmp_path, GOOD.replace('source = "nowhere"\n', EXAMPLES.format(held))))
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:

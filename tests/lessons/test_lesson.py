@@ -18,7 +18,7 @@ def test_each_says_what_it_is(name: str, language: str) -> None:
     lesson = lessons.lesson(name)
     assert lesson.name == lesson.notes.name == name
     assert lesson.notes.language == language
-    assert lesson.notes.title
+    assert lesson.title
     assert lesson.notes.source.endswith(".txt")
 
 

@@ -61,7 +61,8 @@ def generated() -> str:
     """The part of docs/lessons.md that the code writes."""
     every = [lessons.lesson(name) for name in lessons.names()]
     remarks = [f"- `{lesson.name}` {remark}" for lesson in every for remark in lessons.remarks(lesson)]
-    return "\n".join([lessons.report(finding for lesson in every for finding in lesson.check()), *remarks, ""])
+    found = lessons.report(finding for lesson in every for finding in lesson.check())
+    return "\n".join([found, *remarks, "", "### Worked examples", "", lessons.coverage(every), ""])
 
 
 def test_the_document_shows_what_the_code_finds() -> None:

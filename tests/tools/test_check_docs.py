@@ -42,6 +42,13 @@ def test_links(tool: ModuleType, tmp_path: Path) -> None:
     ]
 
 
+def test_a_block_with_a_file_name_is_written_first(tool: ModuleType, tmp_path: Path) -> None:
+    text = "```toml\n# mine.toml\na = 1\n```\n```python\nassert 'a = 1' in open('mine.toml').read()\n```\n"
+    assert list(tool.check_blocks(write(tmp_path, text))) == []
+    (problem,) = tool.check_blocks(write(tmp_path, text.replace("# mine", "# other")))
+    assert "No such file" in problem
+
+
 def test_python_blocks_share_a_namespace(tool: ModuleType, tmp_path: Path) -> None:
     text = "```python\na = 1\n```\n```python\n>>> a + 1\n2\n>>> b = 3\n```\n```python\nassert a + b == 4\n```\n"
     assert list(tool.check_blocks(write(tmp_path, text))) == []

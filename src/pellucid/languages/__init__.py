@@ -2,5 +2,6 @@
 
 from pellucid.languages.catalogue import CODES, Catalogue, catalogue, subjects
 from pellucid.languages.digits import DIGIT_STYLES, native_digits
+from pellucid.languages.prose import Prose, math
 
-__all__ = ["CODES", "DIGIT_STYLES", "Catalogue", "catalogue", "native_digits", "subjects"]
+__all__ = ["CODES", "DIGIT_STYLES", "Catalogue", "Prose", "catalogue", "math", "native_digits", "subjects"]

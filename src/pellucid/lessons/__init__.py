@@ -9,21 +9,22 @@ difference is reported by code, digit by digit, together with the first wrong nu
     print(lessons.report(findings))
 """
 
-from pellucid.lessons.findings import SLIP_TEXT, Finding, Reason, Slip, Verdict, following
+from pellucid.lessons.findings import Finding, Phrase, Reason, Slip, Verdict, following
 from pellucid.lessons.items import Item, Notes
 from pellucid.lessons.lesson import Lesson, Reading, lesson, names
-from pellucid.lessons.report import remarks, report
+from pellucid.lessons.report import coverage, remarks, report
 
 __all__ = [
-    "SLIP_TEXT",
     "Finding",
     "Item",
     "Lesson",
     "Notes",
+    "Phrase",
     "Reading",
     "Reason",
     "Slip",
     "Verdict",
+    "coverage",
     "following",
     "lesson",
     "names",

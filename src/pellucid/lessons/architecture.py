@@ -156,9 +156,36 @@ def true_convolution(model: models.Graph, image: Array, forward: Values) -> Comp
 
 
 def average_pooling(forward: Values) -> Comparison:
-    maps, pooled = forward["pool1"], forward["conv2"]
-    four = [maps[:, :, 1 - u :: 2, 1 - v :: 2] for u in (0, 1) for v in (0, 1)]  # C(2i-u, 2j-v), i and j from 1
-    return Comparison(pooled, np.sum(four, axis=0) / 4)
+    return Comparison(forward["conv2"], _mean_of_four(forward["pool1"]))
+
+
+def second_average_pooling(forward: Values) -> Comparison:
+    return Comparison(forward["flatten"], _mean_of_four(forward["pool2"]))
+
+
+def _mean_of_four(maps: Array) -> Array:
+    """The mean of C(2i-u, 2j-v) over u and v from 0 to 1, with i and j counted from 1."""
+    return np.array(sum(maps[:, :, 1 - u :: 2, 1 - v :: 2] for u in (0, 1) for v in (0, 1))) / 4
+
+
+def second_convolution(model: models.Graph, forward: Values) -> Comparison:
+    kernels, bias, pooled = _weights(model, "conv2.weight"), _weights(model, "conv2.bias"), forward["conv2"][0]
+    sums = np.zeros((6, 8, 8)) + bias[:, None, None]
+    for u in range(-2, 3):
+        for v in range(-2, 3):
+            window = pooled[:, 2 - u : 10 - u, 2 - v : 10 - v]
+            sums += np.einsum("nm,mij->nij", kernels[:, :, u + 2, v + 2], window)
+    return Comparison(forward["pool2"], product.output(model.nodes["act2"].layer, sums[None]))
+
+
+def hidden_output(model: models.Graph, forward: Values) -> Comparison:
+    sums = forward["fc1"] @ _weights(model, "fc1.weight").T + _weights(model, "fc1.bias")
+    return Comparison(forward["fc2"], product.output(model.nodes["act3"].layer, sums))
+
+
+def network_output(model: models.Graph, forward: Values) -> Comparison:
+    powers = np.exp(forward["fc2"] @ _weights(model, "fc2.weight").T + _weights(model, "fc2.bias"))
+    return Comparison(product.output(Softmax(), forward["output"]), powers / powers.sum())
 
 
 # ---- Backward formulas -------------------------------------------------------------------------------------
@@ -183,6 +210,10 @@ def hidden_delta(model: models.Graph, forward: Values, backward: Values) -> Comp
 
 def hidden_weights_gradient(forward: Values, backward: Values) -> Comparison:
     return Comparison(backward["fc1.weight"], backward["fc1"].T @ forward["fc1"])
+
+
+def hidden_bias_gradient(backward: Values) -> Comparison:
+    return Comparison(backward["fc1.bias"], backward["fc1"][0])
 
 
 def flatten_delta(model: models.Graph, backward: Values) -> Comparison:
@@ -246,27 +277,29 @@ def _convolved(deltas: Array, maps: Array) -> Array:
 # ---- The update --------------------------------------------------------------------------------------------
 
 
-def kernel(model: models.Graph) -> Array:
-    return _weights(model, "conv1.weight").ravel()
+def parameter(model: models.Graph) -> Array:
+    """The first element of each of the eight kernels, weights and biases: the rule is the same for all of them."""
+    return np.array([_weights(model, name).flat[0] for name in model.tensors()])
 
 
-def kernel_gradient(backward: Values) -> Array:
-    return backward["conv1.weight"].ravel()
+def parameter_gradient(model: models.Graph, backward: Values) -> Array:
+    return np.array([backward[name].flat[0] for name in model.tensors()])
 
 
 def step_size() -> float:
     return 0.05
 
 
-def update(kernel: Array, kernel_gradient: Array, step_size: float) -> Array:
-    return product.descend(kernel, kernel_gradient, step_size)
+def update(parameter: Array, parameter_gradient: Array, step_size: float) -> Array:
+    return product.descend(parameter, parameter_gradient, step_size)
 
 
 STEPS: tuple[Step, ...] = (
     model, parameter_terms, parameters, kernel_bounds, weight_bounds, biases, first_maps, first_pooled,
     second_maps, second_pooled, flattened, dense_neurons, full_convolution_size, image, wanted, forward,
-    backward, true_convolution, average_pooling, output_delta, output_weights_gradient, output_bias_gradient,
-    hidden_delta, hidden_weights_gradient, flatten_delta, second_maps_delta, second_kernels_gradient,
-    second_kernels_convolution, second_bias_gradient, first_pooled_delta, first_maps_delta,
-    first_kernels_gradient, first_bias_gradient, kernel, kernel_gradient, step_size, update,
+    backward, true_convolution, average_pooling, second_convolution, second_average_pooling, hidden_output,
+    network_output, output_delta, output_weights_gradient, output_bias_gradient,
+    hidden_delta, hidden_weights_gradient, hidden_bias_gradient, flatten_delta, second_maps_delta,
+    second_kernels_gradient, second_kernels_convolution, second_bias_gradient, first_pooled_delta, first_maps_delta,
+    first_kernels_gradient, first_bias_gradient, parameter, parameter_gradient, step_size, update,
 )  # fmt: skip

@@ -10,13 +10,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from pellucid.lessons import slips
-from pellucid.lessons.findings import Finding
+from pellucid.lessons.findings import ENGLISH, Finding, Phrase, Reason
 from pellucid.lessons.items import Item
-from pellucid.lessons.printed import Printed, agreement, readings, show
+from pellucid.lessons.printed import Precision, Printed, agreement, readings, show
 from pellucid.lessons.sums import Sum, parse
 from pellucid.lessons.workings import UNCHECKED, Array, Comparison, Workings, close, expressions, formula_name
 
 Recompute = Callable[[Mapping[str, Array]], float]
+
+_GIVES_THE_TRUE_VALUES = Phrase.of("gives_the_true_values")
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,16 @@ class _Standing:
 
 
 class Examination:
-    """Judges every item of a set of notes against the workings that compute it."""
+    """Judges every item of a set of notes against the workings that compute it.
 
-    def __init__(self, workings: Workings) -> None:
+    A `strict` judge wants rounding: digits that are only cut off are wrong.
+    """
+
+    def __init__(self, workings: Workings, *, strict: bool = False) -> None:
         self.workings = workings
+        self.strict = strict
         self._standings: dict[str, list[_Standing]] = {}
+        self._order: dict[str, int] = {}  # of what was judged: its id, and its item's place
 
     def findings(self, only: Container[str] | None = None) -> list[Finding]:
         """Judge what is stated (by some items only), in the order of the notes."""
@@ -47,7 +54,7 @@ class Examination:
             elif item.kind == "statement":
                 found.append(self._statement(item))
             elif item.kind == "number":
-                found += [standing.finding for standing in self._numbers(item)]
+                found += [standing.finding for standing in self._numbers(item) if standing.finding.stated]
         return found
 
     # ---- numbers -------------------------------------------------------------------------------------------
@@ -62,12 +69,18 @@ class Examination:
         true = float(self.workings.true(item.id).ravel()[k])
         given = float(self.workings.from_stated(item.id).ravel()[k])
         finding = self._finding(item, k, printed.text, show(true, printed), given=show(given, printed))
-        if precision := agreement(printed, true):
+        if not printed.text:  # not stated: what is wrong before it reaches on through it
+            return _Standing(finding)
+        if precision := self._agreement(printed, true):
             roots = () if precision == "exact" else (finding.id,)
             return _Standing(replace(finding, reason=precision), (), roots)
-        if agreement(printed, given):
+        if self._agreement(printed, given):
             return self._follows(finding, item, k, partial(self._from_corrected, item, k))
         return self._as_written(finding, item, k, printed) or self._slip(finding, item, k, printed, given, true)
+
+    def _agreement(self, printed: Printed, value: float) -> Precision | None:
+        precision = agreement(printed, value)
+        return None if self.strict and precision == "truncated" and not printed.open_ended else precision
 
     def _as_written(self, finding: Finding, item: Item, k: int, printed: Printed) -> _Standing | None:
         """Judge a number that what is printed beside it yields, though the right rule does not."""
@@ -77,7 +90,9 @@ class Examination:
             if name != "written" and self.workings.formula_holds(item, 0 if len(item.formula) == 1 else k):
                 return self._follows(finding, item, k, partial(self.workings.evaluate, item, k, text))
             cause = finding.id if name == "written" else self._id(f"{item.id}.{name}")
-            wrong = replace(finding, verdict="deviates", reason="formula", causes=(cause,), detail=text)
+            self._order[cause] = self.workings.order[item.id]
+            details = (Phrase.of("as_is", text=text),)
+            wrong = replace(finding, verdict="deviates", reason="formula", causes=(cause,), details=details)
             return _Standing(wrong, (cause,))
         return None
 
@@ -89,13 +104,12 @@ class Examination:
                 text, lambda variant, functions: self.workings.evaluate(item, k, variant, functions=functions)
             )
         found = slips.explain(printed, meant, approximate=item.approximate)
-        parts = [_last_digits(printed, given)]
+        details = _last_digits(printed, given)
         if written := expressions(item, k).get("written"):
             value = show(self.workings.evaluate(item, k, written), printed)
-            parts.append(f"the calculation printed beside it gives {value}" if value != finding.given else "")
-        detail = "; ".join(part for part in parts if part)
+            details += (Phrase.of("calculation", value=value),) if value != finding.given else ()
         wrong = replace(finding, verdict="deviates", reason="slip", causes=(finding.id,), slips=found)
-        return _Standing(replace(wrong, detail=detail), (finding.id,))
+        return _Standing(replace(wrong, details=details), (finding.id,))
 
     def _follows(self, finding: Finding, item: Item, k: int, recompute: Recompute) -> _Standing:
         slip_roots, rounding_roots = self._roots(item, k, recompute)
@@ -132,24 +146,28 @@ class Examination:
     def _formula(self, item: Item, which: int) -> Finding:
         values = self.workings.formula_values(item, which)
         wrong = [(k, value, true) for k, value, true in values if not close(value, true)]
+        name = self._id(f"{item.id}.{formula_name(item, which)}")
+        self._order[name] = self.workings.order[item.id]
         finding = Finding(
-            id=self._id(f"{item.id}.{formula_name(item, which)}"),
+            id=name,
             place=item.place,
             what=f"formula: {item.what}",
             stated=item.formula[which],
-            true="it gives the true values",
+            true=_GIVES_THE_TRUE_VALUES.say(ENGLISH),
             verdict="agrees",
             reason="exact",
+            outcome=_GIVES_THE_TRUE_VALUES,
             note=item.note,
         )
         if not wrong:
             return finding
         k, value, true = wrong[0]
         label = item.label(k, self.workings.true(item.id).shape)
-        detail = f"for {label} it gives {value:.5g} in place of {true:.5g}"
+        details = [Phrase.of("gives_instead", label=label, value=f"{value:.5g}", true=f"{true:.5g}")]
         if len(values) > 1:
-            detail += f"; wrong for {len(wrong)} of {len(values)}"
-        return _deviates(replace(finding, true=f"{true:.5g} for {label}"), "formula", detail)
+            details.append(Phrase.of("wrong_for", count=len(wrong), total=len(values)))
+        outcome = Phrase.of("true_for", true=f"{true:.5g}", label=label)
+        return _deviates(replace(finding, true=outcome.say(ENGLISH), outcome=outcome), "formula", *details)
 
     def _sums(self, item: Item) -> list[Finding]:
         true_sums: list[Sum] = list(self.workings.true(item.id))
@@ -161,47 +179,40 @@ class Examination:
         if true in options:
             return finding
         lacking, excess = options[0].difference(true)
-        parts = [f"lacks {lacking}"] if lacking.terms else []
-        parts += [f"has wrongly {excess}"] if excess.terms else []
-        return _deviates(finding, "slip", ", ".join(parts))
+        details = [Phrase.of("lacks", terms=lacking)] if lacking.terms else []
+        details += [Phrase.of("has_wrongly", terms=excess)] if excess.terms else []
+        return _deviates(finding, "slip", *details)
 
     def _statement(self, item: Item) -> Finding:
         comparison: Comparison = self.workings.true(item.id)
-        finding = self._finding(replace(item, shape=()), 0, " ".join(item.stated), "holds")
+        outcome = Phrase.of("holds" if comparison.holds else "does_not_hold")
+        finding = self._finding(replace(item, shape=()), 0, " ".join(item.stated), outcome.say(ENGLISH))
+        finding = replace(finding, outcome=outcome)
         if comparison.holds:
             return finding
-        detail = f"the two sides differ by {comparison.difference:.2g} of their size"
-        return _deviates(replace(finding, true="does not hold"), "formula", detail)
+        return _deviates(finding, "formula", Phrase.of("sides_differ", difference=f"{comparison.difference:.2g}"))
 
     # ---- names ---------------------------------------------------------------------------------------------
 
     def _finding(self, item: Item, k: int, stated: str, true: str, given: str = "") -> Finding:
         name = self._id(item.label(k, item.shape))
+        self._order[name] = self.workings.order[item.id]
         return Finding(name, item.place, item.what, stated, true, "agrees", "exact", given=given, note=item.note)
 
     def _id(self, label: str) -> str:
         return f"{self.workings.notes.name}.{label}"
 
     def _in_order(self, roots: Mapping[str, None]) -> tuple[str, ...]:
-        def position(root: str) -> int:
-            return self.workings.order[root.split(".")[1].partition("[")[0]]
-
-        return tuple(sorted(roots, key=position))
+        return tuple(sorted(roots, key=lambda root: self._order[root]))
 
 
-def _deviates(finding: Finding, reason: str, detail: str) -> Finding:
-    return replace(
-        finding,
-        verdict="deviates",
-        reason="formula" if reason == "formula" else "slip",
-        causes=(finding.id,),
-        detail=detail,
-    )
+def _deviates(finding: Finding, reason: Reason, *details: Phrase) -> Finding:
+    return replace(finding, verdict="deviates", reason=reason, causes=(finding.id,), details=details)
 
 
-def _last_digits(printed: Printed, given: float) -> str:
+def _last_digits(printed: Printed, given: float) -> tuple[Phrase, ...]:
     """Say how far a wrong number is off when that is only a matter of its last digits."""
     if not printed.place or printed.figures < 3:
-        return ""
+        return ()
     units = abs(printed.value - given) / printed.place
-    return f"off by {units:.1f} units of its last digit" if units < 10 else ""
+    return (Phrase.of("last_digits", units=f"{units:.1f}"),) if units < 10 else ()

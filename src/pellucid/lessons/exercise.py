@@ -114,6 +114,14 @@ def dF(X: Array, F: Array, dO: Array) -> Array:
     return product.correlate_gradients(X, F, np.full((2, 2), float(dO)))[1]
 
 
+def chain(X: Array, F: Array) -> Comparison:
+    _, d_filter = product.correlate_gradients(X, F, np.array([[1.0, -2.0], [3.0, 0.5]]))
+    parts = [
+        k * product.correlate_gradients(X, F, one)[1] for k, one in zip((1, -2, 3, 0.5), units((2, 2)), strict=True)
+    ]
+    return Comparison(d_filter, np.sum(parts, axis=0))
+
+
 def dX_letters() -> list[Sum]:
     return bilinear(
         lambda kernel, d_output: product.correlate_gradients(np.zeros((3, 3)), kernel, d_output)[0],
@@ -128,5 +136,5 @@ def dX(X: Array, F: Array, dO: Array) -> Array:
 
 STEPS: tuple[Step, ...] = (
     recovered_filter, filtered_line, convolved_size, pooled_size, flattened, first_dense, second_dense,
-    pointwise, O, gap, y, dO, dF, dX_letters, dX,
+    pointwise, O, gap, chain, y, dO, dF, dX_letters, dX,
 )  # fmt: skip

@@ -1,8 +1,12 @@
 """What a check finds: for every stated thing what is true, whether it agrees, where a deviation began."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
+
+from pellucid.languages import Prose, math
 
 Verdict = Literal["agrees", "deviates", "follows from an earlier slip"]
 
@@ -22,26 +26,35 @@ Slip = Literal[
     "digit too many",
 ]
 
-SLIP_TEXT: dict[Slip, str] = {
-    "base-10 logarithm": "it comes out with a base-10 logarithm in place of the natural one",
-    "exponential left out": "it comes out when the exponential is left out",
-    "factor used twice": "it comes out when one factor is multiplied twice",
-    "sign": "the sign is wrong",
-    "decimal point": "the decimal point is misplaced",
-    "digits exchanged": "two neighbouring digits are exchanged",
-    "one digit": "one digit is wrong",
-    "digit missing": "one digit is missing",
-    "digit too many": "one digit is too many",
-}
+
+@dataclass(frozen=True)
+class Phrase:
+    """A sentence of the catalogue `findings`, by its key, with what fills its gaps."""
+
+    key: str
+    values: tuple[tuple[str, str], ...] = ()
+
+    @staticmethod
+    def of(key: str, **values: object) -> Phrase:
+        """A phrase; numbers, names and formulas in its gaps are mathematics in every language."""
+        return Phrase(key, tuple((name, math(value)) for name, value in values.items()))
+
+    def say(self, prose: Prose) -> str:
+        """The sentence in a language."""
+        return prose(self.key, **dict(self.values))
+
+
+ENGLISH = Prose("en", "findings")
 
 
 @dataclass(frozen=True)
 class Finding:
     """One stated number, sum, formula or sentence, judged.
 
-    ``stated`` is the printed text, ``true`` the computed value written beside it. ``given`` is what the right
-    rule yields from the earlier numbers as printed. ``causes`` are the ids of the first wrong (or rounded)
-    numbers behind a deviation, in the order of the notes; ``slips`` what reproduces the stated number.
+    ``stated`` is the printed text, ``true`` the computed value written beside it; where that is no number, ``outcome``
+    says it in words. ``given`` is what the right rule yields from the earlier numbers as printed. ``causes`` are the
+    ids of the first wrong (or rounded) numbers behind a deviation, in the order of the notes; ``slips`` what
+    reproduces the stated number; ``details`` what else is known about it.
     """
 
     id: str
@@ -54,7 +67,8 @@ class Finding:
     causes: tuple[str, ...] = ()
     slips: tuple[Slip, ...] = ()
     given: str = ""
-    detail: str = ""
+    details: tuple[Phrase, ...] = ()
+    outcome: Phrase | None = None
     note: str = ""
 
     @property
@@ -63,31 +77,45 @@ class Finding:
         return self.causes[0] if self.causes else None
 
     @property
+    def label(self) -> str:
+        """The name of the number within its notes."""
+        return self.id.partition(".")[2]
+
+    @property
+    def detail(self) -> str:
+        """What else is known about a deviation, in English."""
+        return "; ".join(phrase.say(ENGLISH) for phrase in self.details)
+
+    @property
     def text(self) -> str:
         """The judgement as one English sentence."""
+        return self.say(ENGLISH)
+
+    def say(self, prose: Prose) -> str:
+        """The judgement as one sentence; `prose` is of the subject `findings`."""
         if self.verdict == "agrees":
-            return "agrees" if self.reason == "exact" else f"agrees ({self.reason})"
+            return prose(f"agrees.{self.reason}")
         if self.verdict == "deviates":
-            return self._deviation()
-        if self.reason == "earlier slip":
-            return f"right for the numbers printed before it; first cause: {self._causes()}"
-        return f"right for the rounded numbers printed before it: {self._causes()}"
+            return prose("then").join(self._deviation(prose))
+        return prose(
+            "follows.slip" if self.reason == "earlier slip" else "follows.rounding", causes=self._causes(prose)
+        )
 
-    def _deviation(self) -> str:
+    def _deviation(self, prose: Prose) -> list[str]:
         if self.reason == "formula" and self.causes != (self.id,):
-            return f"what the formula printed for it gives, but that is wrong: {self._causes()}"
+            return [prose("wrong.formula", causes=self._causes(prose))]
+        details = [phrase.say(prose) for phrase in self.details]
         if self.reason == "formula":
-            return f"wrong: {self.detail}"
-        parts = ["goes wrong here" if self.given else "wrong"]
+            return [prose("wrong.because", why=prose("then").join(details))]
+        parts = [prose("wrong.here" if self.given else "wrong")]
         if self.given and self.given != self.true:
-            parts.append(f"the numbers printed before it give {self.given}")
-        parts += [self.detail] if self.detail else []
-        parts += [SLIP_TEXT[slip] for slip in self.slips]
-        return "; ".join(parts)
+            parts.append(prose("wrong.given", given=math(self.given)))
+        return [*parts, *details, *(prose(f"slip.{slip}") for slip in self.slips)]
 
-    def _causes(self) -> str:
-        shown = [cause.partition(".")[2] for cause in self.causes]
-        return ", ".join(shown[:3]) + (f" and {len(shown) - 3} more" if len(shown) > 3 else "")
+    def _causes(self, prose: Prose) -> str:
+        shown = [math(cause.partition(".")[2]) for cause in self.causes]
+        names = prose("comma").join(shown[:3])
+        return names if len(shown) <= 3 else prose("and_more", names=names, count=len(shown) - 3)
 
 
 def following(findings: Iterable[Finding], cause: str) -> list[Finding]:

@@ -1,7 +1,8 @@
 """What a set of notes states, item by item, read from a TOML file.
 
-Only what stands on the page is stored here: places, words, printed numbers (as text, so that the number of
-digits is known), printed formulas and calculations. No true value and no verdict is ever written down.
+Only what stands on the page is stored here: places, printed numbers (as text, so that the number of digits is
+known), printed formulas and calculations. No true value and no verdict is ever written down; what an item is about
+is said by the catalogue `notes`, in four languages.
 """
 
 import tomllib
@@ -18,10 +19,10 @@ from pellucid.errors import DataError
 Kind = Literal["number", "sum", "formula", "statement", "question", "fact", "garbled"]
 
 _TEXT_KEYS = frozenset(["stated", "written", "formula", "indices"])
-_ITEM_KEYS = _TEXT_KEYS | {"id", "place", "what", "original", "note", "kind", "given", "scale", "approximate"}
+_ITEM_KEYS = _TEXT_KEYS | {"id", "place", "what", "original", "kind", "given", "scale", "approximate"}
 _ITEM_KEYS |= {"glyphs", "doubtful"}
 _TYPES = {"given": bool, "approximate": bool, "scale": int, "glyphs": dict, "doubtful": dict}
-_NOTE_KEYS = frozenset(["name", "title", "language", "source", "item"])
+_NOTE_KEYS = frozenset(["name", "language", "source", "examples", "item"])
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,16 @@ class Item:
     ``stated`` holds the printed texts row by row, ``shape`` their arrangement. ``formula`` is the formula
     printed for the item, over other items' names and the letters in ``indices``: one for all elements or one
     each. ``written`` is the calculation printed for each element. ``glyphs`` says what an unreadable sign may
-    stand for; ``doubtful`` which readable texts may be a scanner's misreading of which others.
+    stand for; ``doubtful`` which readable texts may be a scanner's misreading of which others. An element of
+    ``stated`` that is "" is not stated.
+
+    ``origin`` is the number that places count from; the first dimension of a ``batched`` item has one place, which
+    is not named.
     """
 
     id: str
     place: str
-    what: str
+    what: str = ""
     kind: Kind = "number"
     stated: tuple[str, ...] = ()
     shape: tuple[int, ...] = ()
@@ -55,14 +60,16 @@ class Item:
     glyphs: Mapping[str, Sequence[str]] = field(default_factory=dict)
     doubtful: Mapping[str, Sequence[str]] = field(default_factory=dict)
     note: str = ""
+    origin: int = 1
+    batched: bool = False
 
     def label(self, position: int, shape: tuple[int, ...] | None = None) -> str:
-        """Name one element as the notes count: from 1, row before column."""
+        """Name one element as the notes count: from `origin`, row before column."""
         shape = self.shape if shape is None else shape
         if not shape:
             return self.id
-        index = np.unravel_index(position, shape)
-        return f"{self.id}[{','.join(str(int(i) + 1) for i in index)}]"
+        index = np.unravel_index(position, shape)[1 if self.batched else 0 :]
+        return f"{self.id}[{','.join(str(int(i) + self.origin) for i in index)}]"
 
     def letters(self, position: int, shape: tuple[int, ...]) -> dict[str, int]:
         """Give the index letters of ``formula`` their values for one element."""
@@ -74,13 +81,16 @@ class Item:
 
 @dataclass(frozen=True)
 class Notes:
-    """A whole set of notes: short name, title, language (ISO 639-1), file of origin, items in order."""
+    """A whole set of notes: short name, language (ISO 639-1), file of origin, items in order.
+
+    ``examples`` are the worked examples, each with the ids of its items; together they hold every item once.
+    """
 
     name: str
-    title: str
     language: str
     source: str
     items: tuple[Item, ...]
+    examples: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def load(file: Traversable) -> Notes:
@@ -99,16 +109,28 @@ def load(file: Traversable) -> Notes:
         if item.id in seen:
             raise DataError(f'{file.name}: the id "{item.id}" must be used once; rename one of its items.')
         seen.add(item.id)
-    header = {key: str(content.get(key, "")) for key in ("name", "title", "language", "source")}
+    header = {key: str(content.get(key, "")) for key in ("name", "language", "source")}
     if not header["name"] or not items:
         raise DataError(f'{file.name}: must have a "name" and at least one [[item]].')
-    return Notes(items=items, **header)
+    return Notes(items=items, examples=_examples(content.get("examples", {}), seen, file.name), **header)
+
+
+def _examples(content: Mapping[str, Any], ids: set[str], where: str) -> dict[str, tuple[str, ...]]:
+    """The worked examples, which share out all items."""
+    if not content:
+        return {}
+    examples = {name: tuple(items) for name, items in content.items()}
+    held = [name for items in examples.values() for name in items]
+    for name in (*sorted(ids), *held):
+        if held.count(name) != 1 or name not in ids:
+            raise DataError(f'{where}: every item must stand in one of the "examples", and once; "{name}" does not.')
+    return examples
 
 
 def _item(entry: Mapping[str, Any], where: str) -> Item:
     where = f'{where}, item "{entry.get("id", "?")}"'
     _known(entry, _ITEM_KEYS, where)
-    for key in ("id", "place", "what"):
+    for key in ("id", "place"):
         if not isinstance(entry.get(key), str) or not entry[key]:
             raise DataError(f'{where}: needs a text "{key}".')
     if not entry["id"].isidentifier():

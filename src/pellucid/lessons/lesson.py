@@ -6,6 +6,7 @@ from importlib import resources
 from typing import Any
 
 from pellucid.errors import UsageError
+from pellucid.languages import Prose
 from pellucid.lessons import architecture, channels, exercise, slides, training
 from pellucid.lessons.examination import Examination
 from pellucid.lessons.findings import Finding
@@ -42,6 +43,11 @@ class Lesson:
     def name(self) -> str:
         """Short name of the notes."""
         return self.notes.name
+
+    @property
+    def title(self) -> str:
+        """What the notes are about, in English."""
+        return Prose("en", "notes")(self.name)
 
     def check(self) -> list[Finding]:
         """Compute everything the notes state, and judge each number, sum, formula and statement."""
@@ -110,7 +116,17 @@ def lesson(name: str) -> Lesson:
     if name not in _STEPS:
         raise UsageError(f'There are no notes called "{name}"; choose one of {", ".join(names())}.')
     file = resources.files("pellucid.lessons") / "notes" / f"{name}.toml"
-    return Lesson(load(file), _STEPS[name])
+    return Lesson(_described(load(file)), _STEPS[name])
+
+
+def _described(notes: Notes) -> Notes:
+    """Say what each item is about, in English; `teaching` says it in the other languages."""
+    say = Prose("en", "notes")
+    items = (
+        replace(item, what=say(f"{notes.name}.{item.id}"), note=_note(say, f"{notes.name}.{item.id}.note"))
+        for item in notes.items
+    )
+    return replace(notes, items=tuple(items))
 
 
 def _reread(notes: Notes, changes: tuple[Reading, ...]) -> Notes:
@@ -120,3 +136,7 @@ def _reread(notes: Notes, changes: tuple[Reading, ...]) -> Notes:
         for item in notes.items
     )
     return replace(notes, items=items)
+
+
+def _note(say: Prose, key: str) -> str:
+    return say(key) if say.knows(key) else ""

@@ -4,10 +4,11 @@ The text is Markdown that also reads well as it is. Numbers that only repeat wha
 are gathered by item, so that the first causes stand out.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby
 
+from pellucid.languages import Prose
 from pellucid.lessons.findings import Finding
 from pellucid.lessons.lesson import Lesson
 
@@ -36,6 +37,18 @@ def remarks(lesson: Lesson) -> list[str]:
         read = ", ".join(f"{change.id} as {change.meant} (printed {change.printed})" for change in changes)
         sentences.append(f"Reading {read}, where the scan is doubtful, makes {gained} more numbers agree.")
     return sentences
+
+
+def coverage(lessons: Iterable[Lesson]) -> str:
+    """Every worked example of the notes: where it stands, and the items that cover it."""
+    rows = []
+    for lesson in lessons:
+        items = {item.id: item for item in lesson.notes.items}
+        for name, held in lesson.notes.examples.items():
+            places = dict.fromkeys(items[one].place for one in held)
+            title = Prose("en", "notes")(f"{lesson.name}/{name}")
+            rows.append((f"`{lesson.name} {name}`", title, "; ".join(places), ", ".join(held)))
+    return _table(("example", "what it is", "where", "items"), rows)
 
 
 def _lesson(finding: Finding) -> str:
@@ -83,6 +96,6 @@ def _row(finding: Finding) -> tuple[str, ...]:
     return finding.place, _name(finding), f"`{finding.stated}`", finding.true, text
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [head, tuple("---" for _ in head), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)

@@ -140,6 +140,25 @@ def max_gradient() -> Array:
     return gradient.ravel()
 
 
+def sum_slope() -> Array:
+    """Derivative of a sum of four numbers by each of them."""
+    ones = FixedFilter2d(np.ones((2, 2)))
+    return product.gradients(ones, np.zeros((1, 1, 2, 2)), np.ones((1, 1, 1, 1)))[1].ravel()
+
+
+def product_slopes() -> list[Sum]:
+    """The derivatives of x11 * w11 and x12 * w11 by w11."""
+    scale = Conv2d(1, 1, 1, bias=False)
+
+    def by_weight(x: Array) -> Array:
+        ones = np.eye(2).reshape(2, 1, 1, 2)  # one output after the other
+        return np.array(
+            [product.gradients(scale, x.reshape(1, 1, 1, 2), one[None])[2]["weight"].item() for one in ones]
+        )
+
+    return linear(by_weight, "x", (1, 2))
+
+
 def max_gradient_weight() -> list[Sum]:
     """The gradient by w11 of f = max(s11, s12): s11 is w11 times the sum of one 2x2 window, s12 w12 times the
     next's.
@@ -162,5 +181,5 @@ def max_gradient_weight() -> list[Sum]:
 STEPS: tuple[Step, ...] = (
     i, j, x, y, convolution_indices, gaussian_factor, average_factor, edges, max_pooled, average_pooled,
     pooled_channels, padded_size, image_size, filter_size, stride, output_size, output_size_drawn, quiz_size,
-    quiz_channels, dilated_filter, dilated_cells, feature, max_gradient, max_gradient_weight,
+    quiz_channels, dilated_filter, dilated_cells, feature, max_gradient, sum_slope, product_slopes, max_gradient_weight,
 )  # fmt: skip

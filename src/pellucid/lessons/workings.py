@@ -2,7 +2,8 @@
 
 Each item that is not given has a *step*: a function of the same name whose parameters are the earlier items
 it needs. Run on true values it gives what is true; run on the printed earlier numbers it gives what those
-numbers lead to. Steps without an item compute what the notes leave out.
+numbers lead to. Steps without an item compute what the notes leave out; elements that are not stated are computed
+from what is.
 """
 
 import inspect
@@ -56,7 +57,7 @@ class Workings:
         self.notes = notes
         self.items: dict[str, Item] = {item.id: item for item in notes.items}
         self.steps: dict[str, Step] = {step.__name__: step for step in steps}
-        self.needs = {name: tuple(inspect.signature(step).parameters) for name, step in self.steps.items()}
+        self.needs = {name: _needs(step) for name, step in self.steps.items()}
         self.order = {item.id: position for position, item in enumerate(notes.items)}
         self._true: dict[str, Any] = {}
         self._printed: dict[str, list[Printed]] = {}
@@ -79,7 +80,8 @@ class Workings:
 
     def from_stated(self, name: str, corrected: Mapping[str, Array] = NOTHING) -> Any:
         """Run one step on the earlier numbers as printed, some of them corrected."""
-        return self._run(name, lambda other: self._as_stated(other, corrected))
+        memory: dict[str, Any] = {}
+        return self._from_stated(name, corrected, memory)
 
     def is_stated(self, name: str) -> bool:
         """Whether the notes print numbers under this name."""
@@ -89,7 +91,11 @@ class Workings:
     def printed(self, item: Item) -> list[Printed]:
         """Read every element: an unreadable sign as what is true, else as what the numbers before give."""
         if item.id not in self._printed:
-            options = [_readings(item, k) for k in range(len(item.stated))]
+            unstated = [float(value) for value in self.from_stated(item.id).ravel()] if "" in item.stated else []
+            options = [
+                _readings(item, k) if text else [Printed("", "", unstated[k], 0.0)]
+                for k, text in enumerate(item.stated)
+            ]
             chosen = [numbers[0] for numbers in options]
             if any(len(numbers) > 1 for numbers in options):
                 wanted = np.stack([self.true(item.id).ravel(), self.from_stated(item.id).ravel()])
@@ -107,7 +113,7 @@ class Workings:
             for name in names:
                 if self.is_stated(name):
                     found.add(name)
-                else:
+                if not self.is_stated(name) or "" in self.items[name].stated:
                     visit(self.needs.get(name, ()))
 
         visit(self.needs[item.id])
@@ -129,10 +135,23 @@ class Workings:
                 waiting += neighbours.get(here, ())
         return found
 
-    def _as_stated(self, name: str, corrected: Mapping[str, Array]) -> Any:
+    def _from_stated(self, name: str, corrected: Mapping[str, Array], memory: dict[str, Any]) -> Any:
+        if name not in memory:
+            memory[name] = self._run(name, lambda other: self._as_stated(other, corrected, memory))
+        return memory[name]
+
+    def _as_stated(self, name: str, corrected: Mapping[str, Array], memory: dict[str, Any]) -> Any:
         if name in corrected:
             return corrected[name]
-        return self.stated(name) if self.is_stated(name) else self.from_stated(name, corrected)
+        if not self.is_stated(name):
+            return self._from_stated(name, corrected, memory)
+        if "" not in self.items[name].stated:
+            return self.stated(name)
+        values = np.array(self._from_stated(name, corrected, memory), dtype=np.float64)
+        for k, number in enumerate(self.printed(self.items[name])):
+            if number.text:
+                values.flat[k] = number.value
+        return values
 
     def _run(self, name: str, source: Callable[[str], Any]) -> Any:
         """Run one step on values from ``source`` and hold the result to the item's shape."""
@@ -159,7 +178,8 @@ class Workings:
     ) -> float:
         """Evaluate what is printed beside an element, on the earlier numbers as printed."""
         names = names_in(text, item.indices)
-        tensors = {name: np.asarray(self._as_stated(name, corrected)) for name in names}
+        memory: dict[str, Any] = {}
+        tensors = {name: np.asarray(self._as_stated(name, corrected, memory)) for name in names}
         return evaluate(text, tensors, item.letters(k, item.shape), functions)
 
     def formula_values(self, item: Item, which: int) -> list[tuple[int, float, float]]:
@@ -187,6 +207,12 @@ class Workings:
                     raise DataError(f'{where}: step "{name}" needs "{other}", which is no item and no step.')
                 if self.order.get(other, -1) > self.order.get(name, len(self.order)):
                     raise DataError(f'{where}: step "{name}" needs "{other}", which is stated only later.')
+
+
+def _needs(step: Step) -> tuple[str, ...]:
+    """What a step needs: its parameters, unless it says so itself."""
+    needs: Sequence[str] | None = getattr(step, "needs", None)
+    return tuple(inspect.signature(step).parameters if needs is None else needs)
 
 
 def expressions(item: Item, k: int) -> dict[str, str]:

@@ -52,7 +52,7 @@ class Graph(Layer):
         self.classes: int | None = None
         self.spec: Spec | None = None
         for item in layers:
-            name, layer = item if isinstance(item, tuple) else (self._free_name(item), item)
+            name, layer = item if isinstance(item, tuple) else (self.free_name(item), item)
             self.add(name, layer)
 
     def add(self, name: str, layer: Layer, *inputs: str) -> str:
@@ -75,7 +75,7 @@ class Graph(Layer):
         self._name_tensors("")
         return name
 
-    def _free_name(self, layer: Layer) -> str:
+    def free_name(self, layer: Layer) -> str:
         """conv1, conv2, pool1, ...: the kind of layer and a number."""
         kind = type(layer).__name__
         short = {"Linear": "fc", "GlobalAvgPool2d": "gap", "FixedFilter2d": "filter"}.get(kind)

@@ -16,7 +16,6 @@ from pellucid.notation.equation import Equation
 from pellucid.notation.expression import (
     Access,
     Add,
-    Bracket,
     Call,
     Const,
     Div,
@@ -24,17 +23,16 @@ from pellucid.notation.expression import (
     Mul,
     Pow,
     Reduce,
-    accesses,
     bound_indices,
-    bracket,
     free_indices,
     substitute,
 )
-from pellucid.notation.functions import FUNCTIONS
 from pellucid.notation.index import Affine, Index
 from pellucid.notation.program import order
+from pellucid.notation.rules import Descent, Read
 from pellucid.notation.simplify import Definitions, simplify
-from pellucid.notation.solve import guard, solve
+from pellucid.notation.solve import Solution, guard, solve
+from pellucid.notation.steps import Record, Rule, Step
 from pellucid.notation.tensor import Tensor
 from pellucid.notation.tidy import tidy
 
@@ -54,25 +52,30 @@ class Gradients:
 
     contributions: dict[Tensor, list[list[Part]]] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
+    record: Record | None = None
 
     def add(self, tensor: Tensor, parts: list[Part]) -> None:
         self.contributions.setdefault(tensor, []).append(parts)
 
 
 def derive(
-    outputs: Mapping[Tensor, Tensor | None], wrt: Iterable[Tensor], *, keep_all: bool = False
+    outputs: Mapping[Tensor, Tensor | None],
+    wrt: Iterable[Tensor],
+    *,
+    keep_all: bool = False,
+    record: Record | None = None,
 ) -> dict[Tensor, Tensor]:
     """The gradients of the outputs by each tensor of `wrt`, as tensors defined by new equations.
 
     `outputs` maps each differentiated tensor to the tensor that holds its incoming gradient, or to None for a
     scalar whose gradient is 1. With `keep_all` every intermediate gradient keeps its own equation, so that it can
     be looked at; otherwise those that cost nothing to compute in place are written into their readers.
-    A tensor that the outputs do not depend on gets the gradient 0.
+    A tensor that the outputs do not depend on gets the gradient 0. A `record` is told every step.
     """
     wrt = tuple(wrt)
     forward = order([*outputs, *(c for t in order(outputs) for c in t.companions)])
     gradients: dict[Tensor, Tensor] = {}
-    handed = Gradients()
+    handed = Gradients(record=record)
     definitions = Definitions.of(e for t in forward for e in t.definition)
     needed = _depends_on(forward, wrt)
     for tensor in reversed(forward):
@@ -85,11 +88,11 @@ def derive(
                 _hand_down(equation, gradient, handed, needed)
     for tensor in wrt:
         if tensor not in gradients:
-            gradients[tensor] = _settle(tensor, handed, outputs, definitions) or _zero(tensor)
+            gradients[tensor] = _settle(tensor, handed, outputs, definitions) or _zero(tensor, record)
     if keep_all:
         return gradients
     wanted = {t: gradients[t] for t in wrt}
-    tidy(list(wanted.values()), [g for g in gradients.values() if g.role == "defined"], definitions)
+    tidy(list(wanted.values()), [g for g in gradients.values() if g.role == "defined"], definitions, record)
     return wanted
 
 
@@ -108,9 +111,12 @@ def gradient_of(tensor: Tensor) -> Tensor:
     return Tensor(f"d{tensor.symbol}", tensor.extents, name=f"d {tensor.name}")
 
 
-def _zero(tensor: Tensor) -> Tensor:
+def _zero(tensor: Tensor, record: Record | None) -> Tensor:
     gradient = gradient_of(tensor)
     gradient[tuple(Index(f"x{k + 1}", extent) for k, extent in enumerate(tensor.extents))] = Const(0)
+    if record is not None:
+        record.add(tensor, Step("zero", Access(tensor, gradient.definition[0].at), Const(0)))
+        record.settled(tensor, gradient)
     return gradient
 
 
@@ -124,21 +130,28 @@ def _settle(
         own = tuple(Affine.of(Index(f"x{k + 1}", e)) for k, e in enumerate(tensor.extents))
         if seed is None and tensor.extents:
             raise NotationError(f"{tensor.name} has {tensor.size} elements: say what gradient comes in")
+        incoming: Expression = Const(1) if seed is None else Access(seed, own)
         if not contributions and seed is not None:
             return seed
-        incoming: Expression = Const(1) if seed is None else Access(seed, own)
+        if handed.record is not None:
+            handed.record.add(tensor, Step("incoming", Access(tensor, own), incoming))
         contributions = [*contributions, [Part(own, (), incoming)]]
     contributions = [parts for parts in contributions if parts]
     if not contributions:
         return None
     gradient = gradient_of(tensor)
     every = [part for parts in contributions for part in parts]
+    record = handed.record
     if len(contributions) == 1 or all(_apart(a.at, b.at) for a, b in combinations(every, 2)):
-        _define(gradient, every, definitions)
+        _define(gradient, every, definitions, record, tensor)
     elif all(len(parts) == 1 and _plain(parts[0], tensor) for parts in contributions):
-        _define(gradient, [_added(tensor, [parts[0] for parts in contributions])], definitions)
+        added = _added(tensor, [parts[0] for parts in contributions])
+        _define(gradient, [added], definitions, record, tensor, "several")
     else:
-        _define(gradient, [_added_by_name(tensor, contributions, definitions)], definitions)
+        named = _added_by_name(tensor, contributions, definitions, record)
+        _define(gradient, [named], definitions, record, tensor, "several_named")
+    if record is not None:
+        record.settled(tensor, gradient)
     return gradient
 
 
@@ -185,53 +198,95 @@ def _renamed(index: Index, used: set[str]) -> Index:
     return Index(name, index.extent)
 
 
-def _added_by_name(tensor: Tensor, contributions: list[list[Part]], definitions: Definitions) -> Part:
+def _added_by_name(
+    tensor: Tensor, contributions: list[list[Part]], definitions: Definitions, record: Record | None
+) -> Part:
     """Contributions of different forms get a tensor each; the gradient is their sum."""
     at = tuple(Index(f"x{k + 1}", e) for k, e in enumerate(tensor.extents))
     terms: list[Expression] = []
     for number, parts in enumerate(contributions, 1):
         piece = Tensor(f"d{tensor.symbol}_{number}", tensor.extents, name=f"d {tensor.name} ({number})")
         _define(piece, parts, definitions)
+        if record is not None:
+            for equation in piece.definition:
+                record.introduced(equation, "read")
         terms.append(piece[at])
     return Part(tuple(map(Affine.of, at)), (), Add(tuple(terms)))
 
 
-def _define(gradient: Tensor, parts: list[Part], definitions: Definitions) -> None:
+def _define(
+    gradient: Tensor,
+    parts: list[Part],
+    definitions: Definitions,
+    record: Record | None = None,
+    subject: Tensor | None = None,
+    rule: Rule | None = None,
+) -> None:
+    """Write a gradient's equations, simplified; tell the record, for the gradient of `subject`, by which rule."""
     for part in parts:
-        value = Reduce("sum", part.over, part.value) if part.over else part.value
-        gradient.definition.append(Equation(gradient, part.at, simplify(value, definitions)))
+        value = _summed(part)
+        equation = Equation(gradient, part.at, simplify(value, definitions))
+        gradient.definition.append(equation)
+        if record is not None and subject is not None:
+            if rule is not None:
+                record.add(subject, Step(rule, Access(subject, part.at), value))
+            record.defined(subject, equation, value)
+
+
+def _summed(part: Part) -> Expression:
+    return Reduce("sum", part.over, part.value) if part.over else part.value
 
 
 def _hand_down(equation: Equation, gradient: Tensor, handed: Gradients, needed: set[Tensor]) -> None:
     """Differentiate one equation: every read of a tensor contributes to that tensor's gradient."""
-    rule = _Rule(equation, needed)
-    rule.push(equation.value, (Access(gradient, equation.at),), ())
-    for access, factors, bound in rule.reads:
-        handed.add(access.tensor, _parts(equation, gradient, access, factors, bound, handed.numbers))
+    descent = Descent(equation, needed)
+    descent.push(equation.value, (Access(gradient, equation.at),), (), ())
+    for read in descent.reads:
+        if handed.record is not None:
+            _record_path(handed.record, equation, gradient, read)
+        handed.add(read.access.tensor, _parts(equation, gradient, read, handed))
 
 
-def _parts(
-    equation: Equation,
-    gradient: Tensor,
-    access: Access,
-    factors: tuple[Expression, ...],
-    bound: tuple[Index, ...],
-    numbers: Iterator[int],
-) -> list[Part]:
+def _record_path(record: Record, equation: Equation, gradient: Tensor, read: Read) -> None:
+    """Tell the record which rules lead from an equation's gradient to one of its reads."""
+    access = read.access
+    if not read.path:
+        record.add(access.tensor, Step("read", access, Access(gradient, equation.at)))
+    for applied in read.path:
+        value = applied.gradient[0] if len(applied.gradient) == 1 else Mul(applied.gradient)
+        names = (applied.name,) if applied.name else ()
+        record.add(access.tensor, Step(applied.rule, applied.node, value, over=applied.over, names=names))
+
+
+def _parts(equation: Equation, gradient: Tensor, read: Read, handed: Gradients) -> list[Part]:
+    access, factors, bound = read.access, read.factors, read.bound
     scope = (*equation.indices, *bound)
     solutions = solve(access, equation.indices, (*scope, *bound_indices(equation.value)))
     if any(_divides_by_outside(substitute(f, s.values)) for s in solutions for f in factors):
-        factors = _settled_before(equation, gradient, factors, next(numbers))
+        factors = _settled_before(equation, gradient, factors, handed)
     parts = []
     for solution in solutions:
         at = set(i for a in solution.at for i in a.indices)
         placed = [substitute(f, solution.values) for f in factors]
-        placed += guard(solution, placed, trusting=not any(map(_divides_by_outside, placed)))
+        brackets = guard(solution, placed, trusting=not any(map(_divides_by_outside, placed)))
+        placed += brackets
         # What an index became says over what the sum still runs.
         left = dict.fromkeys(i for k in scope for i in solution.values.get(k, Affine.of(k)).indices if i not in at)
         value = placed[0] if len(placed) == 1 else Mul(tuple(placed))
         parts.append(Part(solution.at, _in_scope_order(left, scope), value))
+        if handed.record is not None:
+            rule: Rule = "guarded" if brackets else "phase" if len(solutions) > 1 else "solved"
+            _record_solution(handed.record, rule, access, solution, parts[-1])
     return parts
+
+
+def _record_solution(record: Record, rule: Rule, access: Access, solution: Solution, part: Part) -> None:
+    """Tell the record what a read became once it was solved for its indices."""
+    solved = tuple(solution.values.items())
+    if not solved:
+        rule = "collected" if part.over else "in_place"
+    left = Access(access.tensor, part.at)
+    record.add(access.tensor, Step(rule, left, _summed(part), over=() if solved else part.over, solved=solved))
 
 
 def _divides_by_outside(node: Expression) -> bool:
@@ -247,106 +302,19 @@ def _divides_by_outside(node: Expression) -> bool:
 
 
 def _settled_before(
-    equation: Equation, gradient: Tensor, factors: tuple[Expression, ...], number: int
+    equation: Equation, gradient: Tensor, factors: tuple[Expression, ...], handed: Gradients
 ) -> tuple[Expression, ...]:
     """Multiply what depends on the equation's own indices in place, under a name that reads 0 outside."""
+    number = next(handed.numbers)
     own = [f for f in factors if set(free_indices(f)) <= set(equation.indices)]
     symbol = f"G{equation.tensor.symbol}" + (f"_{number}" if number > 1 else "")
     name = Tensor(symbol, gradient.extents, name=f"{gradient.name} scaled ({number})")
     name.definition.append(Equation(name, equation.at, simplify(Mul(tuple(own)))))
+    if handed.record is not None:
+        handed.record.introduced(name.definition[0], "settled")
     return (name.definition[0].left, *(f for f in factors if f not in own))
 
 
 def _in_scope_order(left: Iterable[Index], scope: tuple[Index, ...]) -> tuple[Index, ...]:
     names = [i.name for i in scope]
     return tuple(sorted(left, key=lambda i: names.index(i.name) if i.name in names else len(names)))
-
-
-@dataclass
-class _Rule:
-    """The table of rules, one for each kind of node; collects the reads with the gradient that reaches them."""
-
-    equation: Equation
-    needed: set[Tensor]
-    reads: list[tuple[Access, tuple[Expression, ...], tuple[Index, ...]]] = field(default_factory=list)
-
-    def value_of(self, node: Expression) -> Expression:
-        """A node's value by name, where the equation gives it one."""
-        return self.equation.left if node is self.equation.value else node
-
-    def matters(self, node: Expression) -> bool:
-        """Whether the node reads a tensor to which a gradient must flow."""
-        return any(read.tensor in self.needed and read.tensor.differentiable for read in accesses(node))
-
-    def push(self, node: Expression, gradient: tuple[Expression, ...], bound: tuple[Index, ...]) -> None:
-        if not self.matters(node):
-            return
-        match node:
-            case Access():
-                self.reads.append((node, gradient, bound))
-            case Bracket():
-                pass
-            case Add(terms):
-                for term in terms:
-                    self.push(term, gradient, bound)
-            case Mul(factors):
-                for k, factor in enumerate(factors):
-                    self.push(factor, (*gradient, *factors[:k], *factors[k + 1 :]), bound)
-            case Div(numerator, denominator):
-                self.push(numerator, (*gradient, Const(1) / denominator), bound)
-                self.push(denominator, (Const(-1), *gradient, self.value_of(node) / denominator), bound)
-            case Pow(base, exponent):
-                if self.matters(exponent):
-                    raise NotationError(
-                        f"{self.equation.tensor.name}: no rule to differentiate {node} by its exponent; "
-                        "write it as exp(exponent * log(base))"
-                    )
-                lower = base if exponent == Const(2) else Pow(base, _less_one(exponent))
-                self.push(base, (exponent, *gradient, lower), bound)
-            case Call(function, args):
-                slopes = FUNCTIONS[function].derivative(args, self.value_of(node))
-                for argument, slope in zip(args, slopes, strict=True):
-                    if slope is not None:
-                        self.push(argument, (*gradient, slope), bound)
-            case Reduce("sum", over, body):
-                self.push(body, gradient, (*bound, *over))
-            case Reduce("max"):
-                self.push_maximum(node, gradient, bound)
-            case _:
-                raise NotationError(f"{self.equation.tensor.name}: no rule to differentiate {node}")
-
-    def push_maximum(self, node: Reduce, gradient: tuple[Expression, ...], bound: tuple[Index, ...]) -> None:
-        """The gradient of a maximum goes where its argument is: to the first such cell, or to all."""
-        if node is not self.equation.value:
-            raise NotationError(f"{self.equation.tensor.name}: give the maximum {node} an equation of its own")
-        if node.ties == "all":
-            chosen = bracket(node.body, "==", self.equation.left)
-        else:
-            where = argument_of(self.equation, node)
-            chosen = bracket(Access(where, self.equation.at), "==", row_major(node.indices))
-        self.push(node.body, (chosen, *gradient), (*bound, *node.indices))
-
-
-def _less_one(exponent: Expression) -> Expression:
-    return Const(exponent.value - 1) if isinstance(exponent, Const) else exponent - 1
-
-
-def row_major(over: tuple[Index, ...]) -> Affine:
-    """The position within the box of the indices, the last one running fastest."""
-    position = Affine()
-    for index in over:
-        position = position * index.size + index
-    return position
-
-
-def argument_of(equation: Equation, maximum: Reduce) -> Tensor:
-    """The tensor that holds, for each maximum, the position of the first cell that attains it."""
-    tensor = equation.tensor
-    found = next((c for c in tensor.companions if c.name == f"{tensor.name} argument"), None)
-    if found is None:
-        found = Tensor(f"arg{tensor.symbol}", tensor.extents, kind="int", name=f"{tensor.name} argument")
-        tensor.companions = (*tensor.companions, found)
-    value = Reduce("argmax", maximum.indices, maximum.body)
-    if not any(e.at == equation.at for e in found.definition):
-        found.definition.append(Equation(found, equation.at, value))
-    return found

@@ -99,8 +99,9 @@ def _text(node: Expression) -> tuple[str, int]:
 def latex_symbol(tensor: Tensor) -> str:
     """The tensor's letter; a gradient is typeset as a partial derivative of the loss."""
     symbol = tensor.symbol
-    if symbol.startswith("d") and len(symbol) > 1:
-        return rf"\frac{{\partial L}}{{\partial {_letters(symbol[1:])}}}"
+    of_loss = tensor.name.startswith("d ") or tensor.role == "input"  # "drop1" is no gradient
+    if symbol.startswith("d") and len(symbol) > 1 and of_loss:
+        return rf"\frac{{\partial L}}{{\partial {_letters(symbol[1:].strip())}}}"
     return _letters(symbol)
 
 

@@ -18,25 +18,28 @@ from pellucid.notation.expression import Access, Div, Expression, Mul, Reduce, a
 from pellucid.notation.index import Affine, Index, box
 from pellucid.notation.program import order
 from pellucid.notation.simplify import Definitions, operations, simplify
+from pellucid.notation.steps import Record
 from pellucid.notation.tensor import Tensor
 
 
-def tidy(wanted: list[Tensor], derived: list[Tensor], definitions: Definitions) -> None:
-    """Rewrite the derived tensors' equations in place, until nothing gets cheaper."""
+def tidy(wanted: list[Tensor], derived: list[Tensor], definitions: Definitions, record: Record | None = None) -> None:
+    """Rewrite the derived tensors' equations in place, until nothing gets cheaper; a `record` is told every step."""
     movable = {t for t in derived if t not in wanted}
     numbers = count(1)
     for tensor in [t for t in derived if t in movable]:
-        movable.update(_split_sum(tensor, numbers))
-    _Writing(wanted, movable, definitions).run()
-    if _name_sums(wanted, [t for t in order(wanted) if t in movable or t in derived]):
-        _Writing(wanted, movable, definitions).run()
+        movable.update(_split_sum(tensor, numbers, record))
+    _Writing(wanted, movable, definitions, record).run()
+    if _name_sums(wanted, [t for t in order(wanted) if t in movable or t in derived], record):
+        _Writing(wanted, movable, definitions, record).run()
 
 
 class _Writing:
     """Writes movable tensors into their readers, each one again whenever an equation near it has changed."""
 
-    def __init__(self, wanted: list[Tensor], movable: set[Tensor], definitions: Definitions) -> None:
-        self.movable, self.definitions = movable, definitions
+    def __init__(
+        self, wanted: list[Tensor], movable: set[Tensor], definitions: Definitions, record: Record | None
+    ) -> None:
+        self.movable, self.definitions, self.record = movable, definitions, record
         self.equations = order(wanted)
         self.position = {tensor: k for k, tensor in enumerate(self.equations)}
         self.readers: dict[Tensor, dict[Tensor, None]] = {}
@@ -52,7 +55,7 @@ class _Writing:
             self.queued.discard(tensor)
             readers = list(self.readers.get(tensor, ()))
             for group in ([tensor], self._group(tensor, readers)):
-                if readers and group and _write_in(group, readers, self.definitions):
+                if readers and group and _write_in(group, readers, self.definitions, self.record):
                     self._written(group, readers)
                     break
 
@@ -88,7 +91,7 @@ def _reads(tensor: Tensor) -> dict[Tensor, None]:
     return dict.fromkeys(a.tensor for e in tensor.definition for a in accesses(e.value))
 
 
-def _name_sums(wanted: list[Tensor], derived: list[Tensor]) -> bool:
+def _name_sums(wanted: list[Tensor], derived: list[Tensor], record: Record | None) -> bool:
     """Where an equation contains the whole sum that another derived tensor is, let it read that tensor."""
     known: dict[Expression, Access] = {}
     for tensor in wanted:
@@ -104,11 +107,15 @@ def _name_sums(wanted: list[Tensor], derived: list[Tensor]) -> bool:
             value = transform(equation.value, rule)
             if value is not equation.value and equation.value not in known:
                 tensor.definition[number] = Equation(tensor, equation.at, value)
+                if record is not None:
+                    new = dict.fromkeys(a.tensor for a in accesses(value))
+                    old = {a.tensor for a in accesses(equation.value)}
+                    record.rewritten(tensor.definition[number], "shared_sum", (t for t in new if t not in old))
                 changed = True
     return changed
 
 
-def _split_sum(tensor: Tensor, numbers: Iterator[int]) -> list[Tensor]:
+def _split_sum(tensor: Tensor, numbers: Iterator[int], record: Record | None) -> list[Tensor]:
     """Name the sum in `sum(...) * factor`, where the factor is more than a number."""
     if len(tensor.definition) != 1:
         return []
@@ -124,6 +131,9 @@ def _split_sum(tensor: Tensor, numbers: Iterator[int]) -> list[Tensor]:
     name.definition.append(Equation(name, equation.at, sums[0]))
     value = transform(equation.value, lambda node: Access(name, equation.at) if node is sums[0] else node)
     tensor.definition = [Equation(tensor, equation.at, value)]
+    if record is not None:
+        record.introduced(name.definition[0], "split", tensor)
+        record.rewritten(tensor.definition[0], "split", [name])
     return [name]
 
 
@@ -143,7 +153,7 @@ def _pointwise(tensor: Tensor) -> bool:
     return source.covers and not any(isinstance(part, Reduce) for part in source.value.walk())
 
 
-def _write_in(tensors: list[Tensor], readers: list[Tensor], definitions: Definitions) -> bool:
+def _write_in(tensors: list[Tensor], readers: list[Tensor], definitions: Definitions, record: Record | None) -> bool:
     """Replace pointwise tensors by their expressions wherever they are read, if that does not cost more."""
     sources = [t.definition[0] for t in tensors if _pointwise(t)]
     equations = [e for r in readers for e in r.definition if any(a.tensor in tensors for a in accesses(e.value))]
@@ -160,7 +170,19 @@ def _write_in(tensors: list[Tensor], readers: list[Tensor], definitions: Definit
         return False
     for old, new in rewritten:
         old.tensor.definition = [new if e is old else e for e in old.tensor.definition]
+        if record is not None:
+            read = {a.tensor for a in accesses(old.value)}
+            written = [s for s in sources if s.tensor in read]
+            there = read | {a.tensor for s in written for a in accesses(s.value)}
+            record.rewritten(new, "written", [s.tensor for s in written], _recognised(new, there))
     return True
+
+
+def _recognised(equation: Equation, before: set[Tensor]) -> list[Tensor]:
+    """The tensors that an equation names anew, or in whose place it read what defines them before."""
+    reads = dict.fromkeys(a.tensor for a in accesses(equation.value))
+    gone = before - reads.keys()
+    return [t for t in reads if t not in before or (t.role == "defined" and _reads(t) and _reads(t).keys() <= gone)]
 
 
 def cost(equation: Equation) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
@@ -18,6 +18,7 @@ from pellucid.notation.derive import derive as derive_gradients
 from pellucid.notation.expression import bound_indices
 from pellucid.notation.printing import latex_equation
 from pellucid.notation.program import order
+from pellucid.notation.steps import Record
 
 IMAGE = (3, 8, 8)
 VECTOR = (10,)
@@ -27,11 +28,12 @@ BATCH = 2
 
 @dataclass(frozen=True)
 class Derivation:
-    """The forward equations of something, and those derived from them."""
+    """The forward equations of something, those derived from them, and the record of how that was done."""
 
     title: str
     forward: tuple[Equation, ...]
     gradients: tuple[Equation, ...]
+    record: Record = field(default_factory=Record, repr=False)
 
     def text(self) -> str:
         """Plain text: the equations, and how far their indices run."""
@@ -77,9 +79,11 @@ def derive(what: Layer | Loss, input_shape: tuple[int, ...] | None = None) -> De
     if y in inputs:
         return Derivation(f"{what!r}: Y = X", (), ())
     incoming = Tensor("dY", y.extents, role="input", name="dY")
+    record = Record()
     own = [t for t in what.tensors().values() if isinstance(t, Parameter)]
-    gradients = derive_gradients({y: incoming}, [*(x for x in inputs if x.differentiable), *own])
-    return _sorted(f"{what!r}, {' and '.join(symbols)} of shape {shape}", [y], list(gradients.values()))
+    gradients = derive_gradients({y: incoming}, [*(x for x in inputs if x.differentiable), *own], record=record)
+    title = f"{what!r}, {' and '.join(symbols)} of shape {shape}"
+    return _sorted(title, [y], list(gradients.values()), record)
 
 
 def _derive_loss(loss: Loss, before: Layer | None) -> Derivation:
@@ -88,9 +92,11 @@ def _derive_loss(loss: Loss, before: Layer | None) -> Derivation:
     labels = Tensor("y", (BATCH,), role="input", kind="int", name="y")
     target = Tensor("T", output.extents, role="input", name="T", differentiable=False)
     value = loss.forward(output, target if isinstance(loss, losses.MeanSquaredError) else labels)
-    gradients = derive_gradients({value: None}, [z])
+    record = Record()
+    gradients = derive_gradients({value: None}, [z], record=record)
     title = f"{loss.name} of {BATCH} images and {VECTOR[0]} classes"
-    return _sorted(title if before is None else f"{type(before).__name__} followed by {title}", [value], [gradients[z]])
+    title = title if before is None else f"{type(before).__name__} followed by {title}"
+    return _sorted(title, [value], [gradients[z]], record)
 
 
 def _derive_optimizer(optimizer: optim.Optimizer) -> Derivation:
@@ -101,11 +107,14 @@ def _derive_optimizer(optimizer: optim.Optimizer) -> Derivation:
     new = [new for _, new in update.states.values()]
     settings = ", ".join(f"{k}={v:g}" for k, v in optimizer.settings().items())
     return _sorted(
-        f"{type(optimizer).__name__}({settings}); t counts the steps done before", [*new, update.parameter], []
+        f"{type(optimizer).__name__}({settings}); t counts the steps done before",
+        [*new, update.parameter],
+        [],
+        Record(),
     )
 
 
-def _sorted(title: str, outputs: list[Tensor], gradients: list[Tensor]) -> Derivation:
+def _sorted(title: str, outputs: list[Tensor], gradients: list[Tensor], record: Record) -> Derivation:
     """The forward equations first; then what only the gradients need."""
     forward = dict.fromkeys(order(outputs))
     backward = [t for t in order(gradients) if t not in forward]
@@ -113,6 +122,7 @@ def _sorted(title: str, outputs: list[Tensor], gradients: list[Tensor]) -> Deriv
         title,
         tuple(e for t in forward for e in t.definition),
         tuple(e for t in backward for e in t.definition),
+        record,
     )
 
 
