@@ -7,7 +7,7 @@ rule for each kind of node; `solve` turns every such read into an equation for t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations, count
 
@@ -38,6 +38,10 @@ from pellucid.notation.solve import guard, solve
 from pellucid.notation.tensor import Tensor
 from pellucid.notation.tidy import tidy
 
+Rule = Callable[[tuple[Expression, ...], Expression], tuple[Expression | None, ...] | None]
+"""What stands in for a function's derivative: from its arguments and the incoming gradient to the factor for each
+argument, or None to leave it at the derivative. It applies where the function is the whole of an equation."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -60,14 +64,19 @@ class Gradients:
 
 
 def derive(
-    outputs: Mapping[Tensor, Tensor | None], wrt: Iterable[Tensor], *, keep_all: bool = False
+    outputs: Mapping[Tensor, Tensor | None],
+    wrt: Iterable[Tensor],
+    *,
+    keep_all: bool = False,
+    rules: Mapping[str, Rule] | None = None,
 ) -> dict[Tensor, Tensor]:
     """The gradients of the outputs by each tensor of `wrt`, as tensors defined by new equations.
 
     `outputs` maps each differentiated tensor to the tensor that holds its incoming gradient, or to None for a
     scalar whose gradient is 1. With `keep_all` every intermediate gradient keeps its own equation, so that it can
     be looked at; otherwise those that cost nothing to compute in place are written into their readers.
-    A tensor that the outputs do not depend on gets the gradient 0.
+    A tensor that the outputs do not depend on gets the gradient 0. `rules` replace the derivatives of functions, by
+    their names; what comes out is then no gradient, but what these rules pass back.
     """
     wrt = tuple(wrt)
     forward = order([*outputs, *(c for t in order(outputs) for c in t.companions)])
@@ -82,7 +91,7 @@ def derive(
         gradients[tensor] = gradient
         for equation in tensor.definition:
             if tensor in needed:
-                _hand_down(equation, gradient, handed, needed)
+                _hand_down(equation, gradient, handed, needed, rules or {})
     for tensor in wrt:
         if tensor not in gradients:
             gradients[tensor] = _settle(tensor, handed, outputs, definitions) or _zero(tensor)
@@ -202,9 +211,11 @@ def _define(gradient: Tensor, parts: list[Part], definitions: Definitions) -> No
         gradient.definition.append(Equation(gradient, part.at, simplify(value, definitions)))
 
 
-def _hand_down(equation: Equation, gradient: Tensor, handed: Gradients, needed: set[Tensor]) -> None:
+def _hand_down(
+    equation: Equation, gradient: Tensor, handed: Gradients, needed: set[Tensor], rules: Mapping[str, Rule]
+) -> None:
     """Differentiate one equation: every read of a tensor contributes to that tensor's gradient."""
-    rule = _Rule(equation, needed)
+    rule = _Differentiation(equation, needed, rules)
     rule.push(equation.value, (Access(gradient, equation.at),), ())
     for access, factors, bound in rule.reads:
         handed.add(access.tensor, _parts(equation, gradient, access, factors, bound, handed.numbers))
@@ -263,11 +274,12 @@ def _in_scope_order(left: Iterable[Index], scope: tuple[Index, ...]) -> tuple[In
 
 
 @dataclass
-class _Rule:
+class _Differentiation:
     """The table of rules, one for each kind of node; collects the reads with the gradient that reaches them."""
 
     equation: Equation
     needed: set[Tensor]
+    rules: Mapping[str, Rule]
     reads: list[tuple[Access, tuple[Expression, ...], tuple[Index, ...]]] = field(default_factory=list)
 
     def value_of(self, node: Expression) -> Expression:
@@ -303,9 +315,8 @@ class _Rule:
                     )
                 lower = base if exponent == Const(2) else Pow(base, _less_one(exponent))
                 self.push(base, (exponent, *gradient, lower), bound)
-            case Call(function, args):
-                slopes = FUNCTIONS[function].derivative(args, self.value_of(node))
-                for argument, slope in zip(args, slopes, strict=True):
+            case Call():
+                for argument, slope in zip(node.args, self.slopes(node, gradient), strict=True):
                     if slope is not None:
                         self.push(argument, (*gradient, slope), bound)
             case Reduce("sum", over, body):
@@ -314,6 +325,12 @@ class _Rule:
                 self.push_maximum(node, gradient, bound)
             case _:
                 raise NotationError(f"{self.equation.tensor.name}: no rule to differentiate {node}")
+
+    def slopes(self, node: Call, gradient: tuple[Expression, ...]) -> tuple[Expression | None, ...]:
+        """The factor for each argument of a function: the derivative, unless a rule stands in for it."""
+        rule = self.rules.get(node.function) if node is self.equation.value else None
+        instead = rule(node.args, gradient[0]) if rule else None
+        return instead or FUNCTIONS[node.function].derivative(node.args, self.value_of(node))
 
     def push_maximum(self, node: Reduce, gradient: tuple[Expression, ...], bound: tuple[Index, ...]) -> None:
         """The gradient of a maximum goes where its argument is: to the first such cell, or to all."""
