@@ -22,7 +22,7 @@ import numpy as np
 
 from pellucid.look.network import Array, Network
 from pellucid.notation import Tensor, bracket
-from pellucid.notation.derive import Rule, derive
+from pellucid.notation.derive import Backward, derive
 from pellucid.notation.expression import Call, Const, Expression
 
 Factors = tuple[Expression | None, ...]
@@ -40,7 +40,7 @@ def _deconvnet(args: tuple[Expression, ...], incoming: Expression) -> Factors | 
     return (bracket(incoming, ">", 0), None) if _is_relu(args) else None
 
 
-RULES: dict[str, Mapping[str, Rule]] = {
+RULES: dict[str, Mapping[str, Backward]] = {
     "gradient": {},
     "guided": {"maximum": _guided},
     "deconv": {"maximum": _deconvnet},

@@ -6,17 +6,22 @@ cost is that of the windows and not that of the sums.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import operator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 
 import numpy as np
+import numpy.typing as npt
 
-from pellucid.explain import arithmetic
 from pellucid.look.region import Box, Coordinates, boxes_of
 from pellucid.notation import Affine, Equation, Index, Tensor
-from pellucid.notation.expression import Access, Bracket, Div, Expression, Mul, accesses
+from pellucid.notation.expression import Access, Bracket, Const, Div, Expression, Mul, Position
+
+RELATIONS = {
+    "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge
+}  # fmt: skip
 
 SPATIAL = 2
 """Dimensions before this one count images and channels, which no padding surrounds."""
@@ -74,12 +79,12 @@ class Reading:
         holds = np.ones(grid[0].size, bool)
         for side, affine in zip(box, self.equation.at, strict=True):
             if len(affine.terms) > 1 and affine.terms[0][0] in point:
-                holds &= np.isin(arithmetic.place(affine, point), side)
+                holds &= np.isin(_place(affine, point), side)
         for condition in self.conditions:
             if any(i in point for a in _affines(condition) for i in a.indices):
-                holds &= arithmetic.value(condition, point) == 1
+                holds &= _holds(condition, point)
         dimensions = [d for d, a in enumerate(self.access.at) if a.terms and a.terms[0][0] in point]
-        columns = [np.broadcast_to(arithmetic.place(self.access.at[d], point), holds.shape) for d in dimensions]
+        columns = [np.broadcast_to(_place(self.access.at[d], point), holds.shape) for d in dimensions]
         for d, column in zip(dimensions, columns, strict=True):
             if clip or d < SPATIAL:
                 holds &= (column >= 0) & (column < self.tensor.extents[d])
@@ -114,16 +119,38 @@ def _under(node: Expression, conditions: tuple[Bracket, ...]) -> Iterator[tuple[
     factors = node.factors if isinstance(node, Mul) else ()
     if isinstance(node, Div):
         factors = (node.numerator,)
-    here = tuple(f for factor in factors for f in _brackets(factor) if not accesses(f))
+    here = tuple(b for factor in factors for b in _brackets(factor))
     for child in node.children:
         yield from _under(child, (*conditions, *(c for c in here if c not in conditions)))
 
 
 def _brackets(node: Expression) -> list[Bracket]:
+    """The brackets among a product's factors that compare positions."""
     if isinstance(node, Mul):
         return [b for factor in node.factors for b in _brackets(factor)]
-    return [node] if isinstance(node, Bracket) else []
+    return [node] if isinstance(node, Bracket) and all(_is_whole(side) for side in node.children) else []
 
 
-def _affines(node: Expression) -> list[Affine]:
-    return [part.affine for part in node.walk() if hasattr(part, "affine")]
+def _is_whole(side: Expression) -> bool:
+    return isinstance(side, Position) or (isinstance(side, Const) and isinstance(side.value, int))
+
+
+def _affine(side: Expression) -> Affine:
+    return side.affine if isinstance(side, Position) else Affine.of(side.value if isinstance(side, Const) else None)
+
+
+def _affines(condition: Bracket) -> list[Affine]:
+    return [_affine(side) for side in condition.children]
+
+
+def _place(affine: Affine, point: Mapping[Index, Coordinates]) -> Coordinates:
+    """An affine expression's values at points, given by an array for each index."""
+    total = np.asarray(affine.constant, np.int64)
+    for index, coefficient in affine.terms:
+        total = total + coefficient * point[index]
+    return total
+
+
+def _holds(condition: Bracket, point: Mapping[Index, Coordinates]) -> npt.NDArray[np.bool_]:
+    left, right = (_place(side, point) for side in map(_affine, condition.children))
+    return np.asarray(RELATIONS[condition.relation](left, right))

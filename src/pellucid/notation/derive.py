@@ -38,7 +38,7 @@ from pellucid.notation.solve import guard, solve
 from pellucid.notation.tensor import Tensor
 from pellucid.notation.tidy import tidy
 
-Rule = Callable[[tuple[Expression, ...], Expression], tuple[Expression | None, ...] | None]
+Backward = Callable[[tuple[Expression, ...], Expression], tuple[Expression | None, ...] | None]
 """What stands in for a function's derivative: from its arguments and the incoming gradient to the factor for each
 argument, or None to leave it at the derivative. It applies where the function is the whole of an equation."""
 
@@ -68,7 +68,7 @@ def derive(
     wrt: Iterable[Tensor],
     *,
     keep_all: bool = False,
-    rules: Mapping[str, Rule] | None = None,
+    rules: Mapping[str, Backward] | None = None,
 ) -> dict[Tensor, Tensor]:
     """The gradients of the outputs by each tensor of `wrt`, as tensors defined by new equations.
 
@@ -212,10 +212,10 @@ def _define(gradient: Tensor, parts: list[Part], definitions: Definitions) -> No
 
 
 def _hand_down(
-    equation: Equation, gradient: Tensor, handed: Gradients, needed: set[Tensor], rules: Mapping[str, Rule]
+    equation: Equation, gradient: Tensor, handed: Gradients, needed: set[Tensor], rules: Mapping[str, Backward]
 ) -> None:
     """Differentiate one equation: every read of a tensor contributes to that tensor's gradient."""
-    rule = _Differentiation(equation, needed, rules)
+    rule = _Rule(equation, needed, rules)
     rule.push(equation.value, (Access(gradient, equation.at),), ())
     for access, factors, bound in rule.reads:
         handed.add(access.tensor, _parts(equation, gradient, access, factors, bound, handed.numbers))
@@ -274,12 +274,12 @@ def _in_scope_order(left: Iterable[Index], scope: tuple[Index, ...]) -> tuple[In
 
 
 @dataclass
-class _Differentiation:
+class _Rule:
     """The table of rules, one for each kind of node; collects the reads with the gradient that reaches them."""
 
     equation: Equation
     needed: set[Tensor]
-    rules: Mapping[str, Rule]
+    rules: Mapping[str, Backward] = field(default_factory=dict)
     reads: list[tuple[Access, tuple[Expression, ...], tuple[Index, ...]]] = field(default_factory=list)
 
     def value_of(self, node: Expression) -> Expression:
