@@ -30,7 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "data": {"errors"},
     "train": RUNNING | {"data", "formats"},
     "explain": RUNNING | {"languages"},
-    "look": RUNNING | {"data", "explain", "train"},
+    "look": RUNNING | {"explain", "formats", "train"},
     "formats": RUNNING,
     "lessons": RUNNING | {"explain", "languages"},
     "derivation": MATHEMATICS,

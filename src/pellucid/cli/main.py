@@ -27,6 +27,7 @@ COMMANDS = {
     "summary": "List a model's layers: shapes, parameters, multiply-adds.",
     "derive": "Print a layer's equation and the gradients derived from it.",
     "explain": "Open one number, forward or backward, into its arithmetic.",
+    "look": "Draw what is inside a network: fields, maps, filters, where a class comes from.",
     "why-nan": "Follow a number that is NaN or infinite to the first number at fault.",
     "why-zero": "Follow a number that is 0 to what makes it 0.",
     "export": "Write a model as ONNX or its weights as safetensors.",

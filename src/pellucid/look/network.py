@@ -80,13 +80,17 @@ class Network:
     @property
     def scores(self) -> Tensor:
         """The scores of the classes (N, K), before a softmax at the end; UsageError if the output is none."""
-        tensor = self.output
+        self.check_classes()
         last = self.model.nodes[self.model.output] if isinstance(self.model, Graph) else None
         if last is not None and isinstance(last.layer, PROBABILITIES) and last.inputs[0] in self.layers:
-            tensor = self.layers[last.inputs[0]]
-        if len(tensor.extents) != 2:
-            raise UsageError(f"this network gives no score for each class, but {tensor.name} of shape {tensor.extents}")
-        return tensor
+            return self.layers[last.inputs[0]]
+        return self.output
+
+    def check_classes(self) -> None:
+        """Raise UsageError for a network that does not classify."""
+        if len(self.output.extents) != 2:
+            shape = "x".join(map(str, self.output.extents[1:]))
+            raise UsageError(f"this network gives no score for each class of an image, but {shape} numbers")
 
     def compile(self, wanted: Sequence[Tensor]) -> Run:
         """A function from arrays by name ("input", and any other input of the equations) to the wanted values."""

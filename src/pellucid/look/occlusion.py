@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pellucid.errors import UsageError
+from pellucid.layers import LogSoftmax
 from pellucid.look.network import PROBABILITIES, Array, Network
 from pellucid.models.graph import Graph
 
@@ -35,15 +36,15 @@ def occlusion(network: Network, image: Array, label: int, patch: int, step: int,
     rows, columns = (np.arange(step - patch, size, step) for size in (height, width))
     places = [(int(row), int(column)) for row in rows for column in columns]
     run = network.compile([network.output])
-    whole = _probability(network, run({"input": np.repeat(image[None], network.count, axis=0)})[0], label)[0]
+    whole = probabilities(network, run({"input": np.repeat(image[None], network.count, axis=0)})[0])[0, label]
     drops: list[float] = []
     for first in range(0, len(places), network.count):
         some = places[first : first + network.count]
         covered = np.repeat(image[None], network.count, axis=0)
         for one, (row, column) in zip(covered, some, strict=False):
             one[:, max(row, 0) : row + patch, max(column, 0) : column + patch] = fill
-        left = _probability(network, run({"input": covered})[0], label)
-        drops += [float(whole - p) for p in left[: len(some)]]
+        left = probabilities(network, run({"input": covered})[0])
+        drops += [float(whole - p) for p in left[: len(some), label]]
     return np.array(drops).reshape(len(rows), len(columns))
 
 
@@ -58,10 +59,10 @@ def spread(drops: Array, shape: tuple[int, int], patch: int, step: int) -> Array
     return total / np.maximum(count, 1)
 
 
-def _probability(network: Network, output: Array, label: int) -> Array:
-    """The class's probability: the output itself where it is one, otherwise the softmax of the scores."""
+def probabilities(network: Network, output: Array) -> Array:
+    """The classes' probabilities: the output itself where it is that, otherwise the softmax of the scores."""
     last = network.model.nodes[network.model.output].layer if isinstance(network.model, Graph) else network.model
     if isinstance(last, PROBABILITIES):
-        return np.exp(output[:, label]) if type(last).__name__ == "LogSoftmax" else output[:, label]
+        return np.exp(output) if isinstance(last, LogSoftmax) else output
     scores = np.exp(output.astype(np.float64) - output.max(axis=1, keepdims=True))
-    return np.asarray(scores[:, label] / scores.sum(axis=1))
+    return np.asarray(scores / scores.sum(axis=1, keepdims=True))
