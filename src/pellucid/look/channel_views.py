@@ -48,7 +48,7 @@ def top(subject: Subject) -> list[View]:
         for number, value, place in zip(best.images[channel], best.values[channel], best.places[channel], strict=True):
             (pixels,), _ = subject.images.batch([int(number)])
             part = crop(found, maps, pixels, channel, tuple(int(k) for k in place))
-            tiles.append(Tile(colours.grey(part), f"{value:.3g}"))
+            tiles.append(Tile(colours.grey(part), f"{channel}: {value:.3g}"))
     title = f"Images that excite {name} most"
     text = (
         f"One row for each of the channels {', '.join(map(str, channels))} of {name}: of {len(subject.images):,} "
@@ -59,6 +59,6 @@ def top(subject: Subject) -> list[View]:
         for c in channels
     ]
     facts = {"channels": channels, "images": best.images[channels], "values": best.values[channels]}
-    png = sheet(title, tiles, columns=best.images.shape[1], side=84, note="Below each part the channel's value.")
+    png = sheet(title, tiles, columns=best.images.shape[1], side=84, note="Below each part the channel and its value.")
     arrays = {"top images": best.images, "top values": best.values, "top places": best.places}
     return [View("top", "top", title, text, png, rows, facts, arrays)]

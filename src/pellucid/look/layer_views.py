@@ -20,22 +20,24 @@ def receptive(subject: Subject) -> list[View]:
     """What the strongest element of each layer sees, drawn on the image; size, jump and start of every field."""
     network = subject.single
     found, picture = Fields(network.image), colours.grey(subject.image)
-    layers = [f for f in (found.field(name, tensor) for name, tensor in network.layers.items()) if f]
-    by_name = {f.layer: f for f in layers}
+    layers = [f for f in (found.field(name, tensor) for name, tensor in network.distinct().items()) if f]
+    by_name = {name: f for f in layers for name, t in network.layers.items() if t is network.layers[f.layer]}
     tiles, facts = [], []
     for name, tensor in subject.shown_layers().items():
         channel, *place = _strongest(subject, name)
         region = found.of(tensor, (0, channel, *place))
         (top, bottom), (left, right) = (region.bounds(axis) for axis in found.axes())
-        size = "x".join(map(str, by_name[name].size))
         where = f"[{channel},{place[0]},{place[1]}]"
-        tiles.append(Tile(picture, f"{name}{where}\nsees {size}", ((top, left, bottom, right),)))
+        size, whole = f"{bottom - top + 1}x{right - left + 1}", "x".join(map(str, by_name[name].size))
+        caption = f"{name}{where}\nsees {size}" + ("" if size == whole else f" of {whole}")
+        tiles.append(Tile(picture, caption, ((top, left, bottom, right),)))
         facts.append({"element": f"{name}{where}", "rows": [top, bottom], "columns": [left, right]})
-    png = sheet("Receptive fields", tiles, side=150, note="The box is what the layer's strongest element depends on.")
+    note = "The box is what the layer's strongest element depends on; at the border less of it is inside."
+    png = sheet("Receptive fields", tiles, side=150, note=note)
     text = "Everything that the strongest element of each layer depends on, through every branch, lies in its box."
     table = [_row(f) for f in layers]
-    whole = [f.to_json() for f in layers]
-    return [View("receptive", "receptive", "Receptive fields", text, png, table, {"elements": facts, "fields": whole})]
+    data = {"elements": facts, "fields": [f.to_json() for f in layers]}
+    return [View("receptive", "receptive", "Receptive fields", text, png, table, data)]
 
 
 def _strongest(subject: Subject, name: str) -> tuple[int, ...]:

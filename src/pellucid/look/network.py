@@ -28,7 +28,8 @@ PROBABILITIES = (Softmax, LogSoftmax, Sigmoid)
 class Network:
     """The equations of a model for `count` images of a shape (C, H, W), as at inference.
 
-    `layers` are the tensors that its layers give, by the layers' names, those inside of blocks included.
+    `layers` are the tensors that its layers give, by the layers' names, those inside of blocks included; `blocks` only
+    those of the model's own layers, of which each may be a block.
     """
 
     def __init__(
@@ -44,9 +45,8 @@ class Network:
         named = {tensor.name: tensor for tensor in self.program.tensors if tensor.role == "defined"}
         self.kinds = {path: layer for path, _, layer in leaves(model)} if isinstance(model, Graph) else {}
         inner = {path: named[path] for path in self.kinds if path in named}
-        self.layers = inner | {k: t for k, t in values.items() if t is not self.image} or {
-            self.output.name: self.output
-        }
+        self.blocks = {name: t for name, t in values.items() if t is not self.image}
+        self.layers = inner | self.blocks or {self.output.name: self.output}
 
     def layer(self, name: str) -> Tensor:
         """What a layer gives; UsageError with the nearest name if there is none."""
@@ -54,14 +54,16 @@ class Network:
             raise locate.unknown(name, list(self.layers))
         return self.layers[name]
 
-    def with_maps(self) -> dict[str, Tensor]:
-        """The layers that give feature maps (N, C, H, W) of more than one pixel, each tensor by one name."""
+    def distinct(self) -> dict[str, Tensor]:
+        """The layers in the order of computation, each tensor by one name."""
         found: dict[Tensor, str] = {}
         for name, tensor in self.layers.items():
-            if len(tensor.extents) == 4 and max(tensor.extents[2:]) > 1:
-                found.setdefault(tensor, name)
-        order = [t for t in self.program.tensors if t in found]
-        return {found[t]: t for t in order}
+            found.setdefault(tensor, name)
+        return {found[tensor]: tensor for tensor in self.program.tensors if tensor in found}
+
+    def with_maps(self) -> dict[str, Tensor]:
+        """Those that give feature maps (N, C, H, W) of more than one pixel."""
+        return {name: t for name, t in self.distinct().items() if len(t.extents) == 4 and max(t.extents[2:]) > 1}
 
     def maps(self, name: str | None) -> tuple[str, Tensor]:
         """A layer with feature maps by its name, or the last one before pooling; UsageError if there is none."""
@@ -94,7 +96,7 @@ class Network:
 
     def compile(self, wanted: Sequence[Tensor]) -> Run:
         """A function from arrays by name ("input", and any other input of the equations) to the wanted values."""
-        executable = self._engine.compile(Program.of(wanted), dtype=self._dtype)
+        executable = self._engine.compile(Program.of(dict.fromkeys(wanted)), dtype=self._dtype)
         parameters = parameter_arrays(self.model, floats(self._dtype))
         names = [t.name for t in wanted]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
 
@@ -34,6 +34,7 @@ class Reading:
     equation: Equation
     access: Access
     conditions: tuple[Bracket, ...]
+    _known: dict[tuple[object, ...], list[dict[int, Coordinates]]] = field(default_factory=dict, compare=False)
 
     @property
     def tensor(self) -> Tensor:
@@ -60,11 +61,14 @@ class Reading:
             if not affine.terms and affine.constant not in side:
                 return
         parts = []
-        for group in self.groups:
-            found = self._group(group, box, clip)
-            if not found:
+        for number, group in enumerate(self.groups):
+            # The same sides come again and again: all channels, the same few rows.
+            key = (number, clip, *(box[d].tobytes() for d in self._written_by(group)))
+            if key not in self._known:
+                self._known[key] = self._group(group, box, clip)
+            if not self._known[key]:
                 return
-            parts.append(found)
+            parts.append(self._known[key])
         fixed = {d: np.array([a.constant]) for d, a in enumerate(self.access.at) if not a.terms}
         if clip and any(not 0 <= side[0] < self.tensor.extents[d] for d, side in fixed.items()):
             return
@@ -92,8 +96,14 @@ class Reading:
             return []
         if not dimensions:
             return [{}]
+        if len(dimensions) == 1:
+            return [{dimensions[0]: np.unique(columns[0][holds])}]
         points = np.stack([column[holds] for column in columns], axis=1)
         return [dict(zip(dimensions, sides, strict=True)) for sides in boxes_of(points)]
+
+    def _written_by(self, group: tuple[Index, ...]) -> list[int]:
+        """The dimensions of the left-hand side that a group of indices addresses."""
+        return [d for d, affine in enumerate(self.equation.at) if affine.terms and affine.terms[0][0] in group]
 
     def _values(self, index: Index, box: Box, clip: bool) -> Coordinates:
         """The values an index may have: those at which the box is written, where it alone says so."""

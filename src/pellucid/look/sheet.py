@@ -44,7 +44,9 @@ def sheet(title: str, tiles: Sequence[Tile], *, note: str = "", columns: int | N
     lines = max(tile.caption.count("\n") + bool(tile.caption) for tile in tiles)
     high = max(p.height for p in pictures) + lines * (TEXT + 4) + GAP
     rows = math.ceil(len(tiles) / columns)
-    inner = max(columns * (wide + GAP) - GAP, _text_width(bold, title), min(_text_width(font, note), WIDTH))
+    inner = max(
+        columns * (wide + GAP) - GAP, _text_width(bold, title), min(_text_width(font, note), WIDTH - 2 * MARGIN)
+    )
     below = _wrapped(font, note, inner)
     height = 2 * MARGIN + TEXT + 14 + rows * high + len(below) * (TEXT + 5)
     return _drawn(title, tiles, pictures, (inner + 2 * MARGIN, height), columns, (wide, high), below)

@@ -67,11 +67,13 @@ class Subject:
         return {name: value[0] for name, value in zip(wanted, values, strict=True)}
 
     def shown_layers(self) -> dict[str, Tensor]:
-        """The layer that was named, or some of all those with feature maps, evenly spaced, the last one included."""
+        """The layer that was named, or some of those with feature maps, evenly spaced; blocks, if there are enough."""
         if self.choice.layer is not None:
             name, tensor = self.single.maps(self.choice.layer)
             return {name: tensor}
-        known = list(self.single.with_maps().items())
+        every = self.single.with_maps()
+        blocks = {t: name for name, t in self.single.blocks.items() if t in every.values()}
+        known = [(name, t) for t, name in blocks.items()] if 2 * len(blocks) > FEW else list(every.items())
         places = sorted({round(k * (len(known) - 1) / (FEW - 1)) for k in range(FEW)}) if known else []
         return {known[k][0]: known[k][1] for k in places}
 
@@ -82,13 +84,18 @@ class Subject:
 
     @property
     def channels(self) -> list[int]:
-        """The channel that was named, or those that the image excites most, the strongest first."""
+        """The channel that was named, or those that the image excites most, the strongest first, at least one.
+
+        Others that the image leaves at 0 or below are not among them.
+        """
         maps = self.maps[self.layer]
         if self.choice.channel is not None:
             if not 0 <= self.choice.channel < len(maps):
                 raise UsageError(f"{self.layer} has the channels 0 to {len(maps) - 1}, not {self.choice.channel}")
             return [self.choice.channel]
-        return [int(k) for k in np.argsort(-maps.max(axis=(1, 2)), kind="stable")[:FEW]]
+        largest = maps.max(axis=(1, 2))
+        best = [int(k) for k in np.argsort(-largest, kind="stable")[:FEW]]
+        return [k for k in best if largest[k] > 0] or best[:1]
 
     @cached_property
     def probabilities(self) -> Array:
