@@ -81,7 +81,7 @@ def test_probabilities_of_every_ending() -> None:
 
 
 def test_a_patch_must_have_a_size() -> None:
-    assert patch_for((1, 28, 28)) == (4, 2) and patch_for((3, 5, 5)) == (2, 1)
+    assert patch_for((1, 28, 28)) == (6, 3) and patch_for((3, 5, 5)) == (2, 1)
     with pytest.raises(UsageError, match="at least 1 pixel; got 0 and 1"):
         occlusion(Network(model(), (1, 9, 8)), IMAGES[0], 0, 0, 1)
 

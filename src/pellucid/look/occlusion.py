@@ -9,8 +9,8 @@ from pellucid.layers import LogSoftmax
 from pellucid.look.network import PROBABILITIES, Array, Network
 from pellucid.models.graph import Graph
 
-CELLS = 14
-"""Unless its size is given, a patch covers about a seventh of the image and moves by half of that."""
+CELLS = 10
+"""A patch has about a fifth of the image's side and moves by half of that."""
 
 
 def patch_for(shape: tuple[int, ...]) -> tuple[int, int]:

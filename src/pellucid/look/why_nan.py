@@ -28,7 +28,7 @@ def _why(known: Record, node: Expression) -> Reason:
     match node:
         case Access():
             if inside(node):
-                return Reason("it is read from there", node)
+                return Reason(f"{in_words(node)} is {known.number(node):g}", node)
             return Reason("a maximum over a window outside its tensor is -inf", cause="padding")
         case Const(value):
             return Reason(f"the equation says {value}", cause="constant")
@@ -37,13 +37,12 @@ def _why(known: Record, node: Expression) -> Reason:
     values = [known.number(child) for child in node.children]
     for child, value in zip(node.children, values, strict=True):
         if math.isnan(value):
-            return _named(child, _why(known, child), value)
+            return _why(known, child)
     infinite = [child for child, value in zip(node.children, values, strict=True) if math.isinf(value)]
     value = known.number(node)
     arithmetic = f"{_in_numbers(node, values)} is {value:g}"
     if infinite:
-        first = next(v for v in values if math.isinf(v))
-        reason = _named(infinite[0], _why(known, infinite[0]), first)
+        reason = _why(known, infinite[0])
         return reason.after(arithmetic) if math.isnan(value) else reason
     return Reason(arithmetic + _hint(known, node), cause=_kind(node, values, value))
 
@@ -57,17 +56,10 @@ def _of_terms(known: Record, node: Reduce) -> Reason:
             point = dict(zip(node.indices, np.unravel_index(number, [i.size for i in node.indices]), strict=True))
             at = " ".join(f"{index.name}={int(k)}" for index, k in point.items())
             body = substitute(node.body, {index: int(k) for index, k in point.items()})
-            reason = _named(body, _why(known, body), float(terms[number])).after(f"in the term {at}")
+            reason = _why(known, body).after(f"in the term {at}")
             made = np.isposinf(terms).any() and np.isneginf(terms).any() and not np.isnan(terms).any()
             return reason.after("inf - inf is NaN") if made and node.kind == "sum" else reason
     return Reason(f"the sum of {terms.size:,} finite terms exceeds {_largest(known)}", cause="overflow")
-
-
-def _named(child: Expression, reason: Reason, value: float) -> Reason:
-    """The reason, beginning with the operand that it is about where that is an element."""
-    if isinstance(child, Access) and reason.follow is child:
-        return Reason(f"{in_words(child)} is {value:g}", child)
-    return reason
 
 
 def _in_numbers(node: Expression, values: list[float | int]) -> str:
