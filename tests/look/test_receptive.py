@@ -12,6 +12,8 @@ from pellucid.layers.base import input_tensor
 from pellucid.look.network import Network
 from pellucid.look.receptive import Fields, fields
 from pellucid.look.region import Region, boxes_of
+from tests.cases import CASES
+from tests.layers.harness import build
 
 layers = pc.layers
 
@@ -155,3 +157,26 @@ def test_the_engine_is_not_asked() -> None:
     field = Fields(network.image).of(network.layer("conv2"), (999, 15, 0, 0))
     assert field.bounds(0) == (999, 999)
     assert field.bounds(2) == (0, 11)
+
+
+KINDS = sorted({case.kind for case in CASES} - {"embedding", "softplus"})
+"""Every layer of the table but embeddings, whose inputs are no real numbers, and softplus: both of its brackets are
+false for a NaN, so that none comes out."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_layer(kind: str) -> None:
+    """All outputs of a few cases of each kind, against what a NaN in each input element reaches."""
+    cases = [case for case in CASES if case.kind == kind]
+    for case in cases[:: max(1, len(cases) // 4)][:4]:
+        model = build(case)
+        images = np.random.default_rng(case.seed).uniform(0.5, 1, (size := int(np.prod(case.shape)), *case.shape))
+        images.reshape(size, size)[np.diag_indices(size)] = np.nan
+        reached = np.isnan(pc.predict(model, images, engine="numpy", dtype="float64"))
+        x = input_tensor(model, (1, *case.shape))
+        y = model.build((x,), "", None)
+        found = Fields(x)
+        places = np.argwhere(np.ones(reached.shape[1:], bool))
+        for place in places[:: max(1, len(places) // 20)]:
+            mask = found.of(y, (0, *map(int, place))).mask(x.extents)
+            assert np.array_equal(mask.ravel(), reached[(slice(None), *place)]), (case.id, place)

@@ -167,3 +167,32 @@ def test_as_data() -> None:
     answer = followed(network(Pointwise(log)), "last", changed((2, 3), 0.0)).to_json()
     assert answer["at"] == "middle[0,0,2,3]" and answer["cause"] == "log of 0"
     assert [link["value"] for link in answer["chain"]][-1] == "-inf"
+
+
+def test_a_fault_anywhere_is_found_from_anywhere() -> None:
+    """Branches, normalisation and dropout, while training: the weight at fault, from the loss and from gradients."""
+    graph = pc.Graph()
+    stem = graph.add("stem", layers.Conv2d(1, 2, 3, padding=1))
+    graph.add("bn", layers.BatchNorm2d(2))
+    body = graph.add("relu", layers.ReLU())
+    parts = [graph.add("one", layers.Conv2d(2, 2, 1), body), graph.add("pool", layers.MaxPool2d(3, 1, 1), body)]
+    graph.add("concat", layers.Concat(), *parts)
+    body = graph.add("mix", layers.Conv2d(4, 2, 3, padding=1))
+    graph.add("sum", layers.Add(), body, stem)
+    graph.add("flatten", layers.Flatten())
+    graph.add("drop", layers.Dropout(0.3))
+    graph.add("fc", layers.Linear(72, 3))
+    graph.init(seed=3)
+    generator = np.random.default_rng(4)
+    images, labels = generator.normal(size=(2, 1, 6, 6)), np.array([0, 2])
+    for name in graph.parameters:
+        weight = graph.tensors()[name].value
+        assert weight is not None
+        place = tuple(int(generator.integers(extent)) for extent in weight.shape)
+        before, weight[place] = weight[place], np.nan
+        for what in ("loss", "d fc.bias", "d stem.weight"):
+            tensor, known = record(graph, images, what, labels, training=True)
+            chain = why_nan(known, tensor)
+            assert (chain.links[-1].tensor, chain.links[-1].coordinates) == (name, place)
+            assert not any(np.isfinite(link.value) for link in chain.links)
+        weight[place] = before
