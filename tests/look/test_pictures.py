@@ -117,6 +117,13 @@ def test_a_layer_a_channel_and_a_class() -> None:
     assert Subject(model(), IMAGE, ["only one"]).class_name(2) == "number 2"
 
 
+def test_a_channel_alone_is_one_of_the_layer_looked_at() -> None:
+    views = look(Subject(model(), IMAGE, ["a", "b", "c"], Choice(channel=3)))
+    assert [view.name for view in views if view.kind == "feature-maps"] == ["feature-maps-relu2"]
+    assert [view.facts["channels"] for view in views if view.kind == "deconv"] == [[3]]
+    assert [view.name for view in views if view.kind == "filters"] == ["filters-conv1"]
+
+
 def test_networks_without_classes_show_the_rest() -> None:
     conv = pc.Sequential([("conv", layers.Conv2d(3, 2, 3))]).init(seed=0)
     subject = Subject(conv, IMAGE, [])

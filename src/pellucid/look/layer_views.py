@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pellucid.errors import UsageError
+from pellucid.layers import ConvTranspose2d
 from pellucid.look import colours
 from pellucid.look.gradients import strongest
 from pellucid.look.receptive import Field, Fields
@@ -66,10 +67,7 @@ def feature_maps(subject: Subject) -> list[View]:
     views = []
     for name in subject.shown_layers():
         maps = subject.maps[name]
-        numbers = [subject.choice.channel] if subject.choice.channel is not None else list(range(len(maps)))[:SHOWN]
-        for number in numbers:
-            if not 0 <= number < len(maps):
-                raise UsageError(f"{name} has the channels 0 to {len(maps) - 1}, not {number}")
+        numbers = list(range(len(maps)))[:SHOWN] if subject.choice.channel is None else subject.channels
         low, high = float(maps.min()), float(maps.max())
         reach = max(-low, high)
         tiles = [
@@ -89,11 +87,13 @@ def feature_maps(subject: Subject) -> list[View]:
 
 
 def with_filters(subject: Subject) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
-    """The kernels (outputs, inputs, rows, columns) of the layers that have such."""
+    """The kernels (outputs, inputs, rows, columns) of the layers that have such; transposed ones begin with inputs."""
     found = {}
     for name, layer in subject.single.kinds.items():
         weight = layer.tensors().get("weight")
-        if weight is not None and len(weight.extents) == 4 and max(weight.extents[2:]) > 1:
+        if isinstance(layer, ConvTranspose2d) or weight is None:
+            continue
+        if len(weight.extents) == 4 and max(weight.extents[2:]) > 1:
             found[name] = np.asarray(layer.parameters["weight"])
     return found
 
@@ -106,7 +106,7 @@ def filters(subject: Subject) -> list[View]:
         raise UsageError(f"{name or 'this network'} has no filters of rows and columns. These have: {', '.join(known)}")
     kernels = known[name]
     outputs, inputs = kernels.shape[:2]
-    channel = subject.choice.channel
+    channel = None if subject.choice.layer is None else subject.choice.channel
     if channel is not None and not 0 <= channel < outputs:
         raise UsageError(f"{name} has the channels 0 to {outputs - 1}, not {channel}")
     chosen = range(outputs) if channel is None else [channel]

@@ -67,8 +67,11 @@ class Subject:
         return {name: value[0] for name, value in zip(wanted, values, strict=True)}
 
     def shown_layers(self) -> dict[str, Tensor]:
-        """The layer that was named, or some of those with feature maps, evenly spaced; blocks, if there are enough."""
-        if self.choice.layer is not None:
+        """The layer that was named, or whose channel was; otherwise some of those with feature maps, evenly spaced.
+
+        These are blocks, if there are enough of them.
+        """
+        if self.choice.layer is not None or self.choice.channel is not None:
             name, tensor = self.single.maps(self.choice.layer)
             return {name: tensor}
         every = self.single.with_maps()
