@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from pellucid.train.metrics import Evaluation
-from pellucid.train.report import Picture, Report, render
+from pellucid.train.page import Picture
+from pellucid.train.report import Report, render
 
 NASTY = "<script>alert('x')</script>&\"'"
 ROW = {

@@ -18,7 +18,7 @@ from pellucid import __version__
 from pellucid.cli.output import message as say
 from pellucid.errors import PellucidError
 
-# command: what the overview says about it; each lives in pellucid/cli/<command>.py as `command`
+# command: what the overview says about it; each lives in pellucid/cli/<command>.py as `command` (with _ for -)
 COMMANDS = {
     "train": "Train a model on a data set and write a run folder.",
     "eval": "Measure a trained model on a split of its data.",
@@ -30,6 +30,9 @@ COMMANDS = {
     "notes": "Run the worked examples of the lecture notes, and say where they go wrong.",
     "check": "Judge a hand-worked solution, number by number.",
     "exercise": "Make an exercise with friendly numbers, or grade the answers to one.",
+    "look": "Draw what is inside a network: fields, maps, filters, where a class comes from.",
+    "why-nan": "Follow a number that is NaN or infinite to the first number at fault.",
+    "why-zero": "Follow a number that is 0 to what makes it 0.",
     "export": "Write a model as ONNX or its weights as safetensors.",
     "convert": "Turn a PyTorch .pth file into safetensors, without running code.",
     "bench": "Measure speed on this machine, also beside PyTorch.",
@@ -72,7 +75,7 @@ class LazyGroup(click.Group):
         """Import one command."""
         if cmd_name not in COMMANDS:
             return None
-        return cast(click.Command, importlib.import_module(f"pellucid.cli.{cmd_name}").command)
+        return cast(click.Command, importlib.import_module(f"pellucid.cli.{cmd_name.replace('-', '_')}").command)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

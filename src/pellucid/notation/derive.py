@@ -29,7 +29,7 @@ from pellucid.notation.expression import (
 )
 from pellucid.notation.index import Affine, Index
 from pellucid.notation.program import order
-from pellucid.notation.rules import Descent, Read
+from pellucid.notation.rules import Backward, Descent, Read
 from pellucid.notation.simplify import Definitions, simplify
 from pellucid.notation.solve import Solution, guard, solve
 from pellucid.notation.steps import Record, Rule, Step
@@ -64,13 +64,15 @@ def derive(
     *,
     keep_all: bool = False,
     record: Record | None = None,
+    rules: Mapping[str, Backward] | None = None,
 ) -> dict[Tensor, Tensor]:
     """The gradients of the outputs by each tensor of `wrt`, as tensors defined by new equations.
 
     `outputs` maps each differentiated tensor to the tensor that holds its incoming gradient, or to None for a
     scalar whose gradient is 1. With `keep_all` every intermediate gradient keeps its own equation, so that it can
     be looked at; otherwise those that cost nothing to compute in place are written into their readers.
-    A tensor that the outputs do not depend on gets the gradient 0. A `record` is told every step.
+    A tensor that the outputs do not depend on gets the gradient 0. A `record` is told every step. `rules` replace the
+    derivatives of functions, by their names; what comes out is then no gradient, but what these rules pass back.
     """
     wrt = tuple(wrt)
     forward = order([*outputs, *(c for t in order(outputs) for c in t.companions)])
@@ -85,7 +87,7 @@ def derive(
         gradients[tensor] = gradient
         for equation in tensor.definition:
             if tensor in needed:
-                _hand_down(equation, gradient, handed, needed)
+                _hand_down(equation, gradient, handed, needed, rules or {})
     for tensor in wrt:
         if tensor not in gradients:
             gradients[tensor] = _settle(tensor, handed, outputs, definitions) or _zero(tensor, record)
@@ -237,9 +239,11 @@ def _summed(part: Part) -> Expression:
     return Reduce("sum", part.over, part.value) if part.over else part.value
 
 
-def _hand_down(equation: Equation, gradient: Tensor, handed: Gradients, needed: set[Tensor]) -> None:
+def _hand_down(
+    equation: Equation, gradient: Tensor, handed: Gradients, needed: set[Tensor], rules: Mapping[str, Backward]
+) -> None:
     """Differentiate one equation: every read of a tensor contributes to that tensor's gradient."""
-    descent = Descent(equation, needed)
+    descent = Descent(equation, needed, rules)
     descent.push(equation.value, (Access(gradient, equation.at),), (), ())
     for read in descent.reads:
         if handed.record is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from pellucid.errors import NotationError
@@ -25,6 +26,10 @@ from pellucid.notation.index import Affine, Index
 from pellucid.notation.steps import Applied, Rule
 from pellucid.notation.tensor import Tensor
 
+Backward = Callable[[tuple[Expression, ...], Expression], tuple[Expression | None, ...] | None]
+"""What stands in for a function's derivative: from its arguments and the incoming gradient to the factor for each
+argument, or None to leave it at the derivative. It applies where the function is the whole of an equation."""
+
 
 @dataclass(frozen=True)
 class Read:
@@ -42,6 +47,7 @@ class Descent:
 
     equation: Equation
     needed: set[Tensor]
+    rules: Mapping[str, Backward] = field(default_factory=dict)
     reads: list[Read] = field(default_factory=list)
 
     def value_of(self, node: Expression) -> Expression:
@@ -90,8 +96,7 @@ class Descent:
                 lower = base if exponent == Const(2) else Pow(base, _less_one(exponent))
                 down("power", base, (exponent, *gradient, lower))
             case Call(function, args):
-                slopes = FUNCTIONS[function].derivative(args, self.value_of(node))
-                for argument, slope in zip(args, slopes, strict=True):
+                for argument, slope in zip(args, self.slopes(node, gradient), strict=True):
                     if slope is not None:
                         down("function", argument, (*gradient, slope), name=function)
             case Reduce("sum", over, body):
@@ -101,6 +106,12 @@ class Descent:
                 down(rule, body, (self.chosen(node), *gradient), over)
             case _:
                 raise NotationError(f"{self.equation.tensor.name}: no rule to differentiate {node}")
+
+    def slopes(self, node: Call, gradient: tuple[Expression, ...]) -> tuple[Expression | None, ...]:
+        """The factor for each argument of a function: the derivative, unless a rule stands in for it."""
+        rule = self.rules.get(node.function) if node is self.equation.value else None
+        instead = rule(node.args, gradient[0]) if rule else None
+        return instead or FUNCTIONS[node.function].derivative(node.args, self.value_of(node))
 
     def chosen(self, node: Reduce) -> Expression:
         """Where the gradient of a maximum goes: to the first cell that attains it, or to all."""

@@ -10,9 +10,10 @@ from pellucid.train.environment import describe_environment
 from pellucid.train.folder import RunFolder
 from pellucid.train.loop import Plan
 from pellucid.train.metrics import Evaluation, measure
+from pellucid.train.page import Picture
 from pellucid.train.progress import Progress
 from pellucid.train.protocols import Dataset, Machinery, Model, Splits
-from pellucid.train.report import Picture, Report, render
+from pellucid.train.report import Report, render
 from pellucid.train.state import TrainingState
 
 
