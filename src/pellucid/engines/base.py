@@ -32,7 +32,8 @@ class Executable(Protocol):
         """Compute the outputs from the given tensors, all by name.
 
         The arrays have the shapes of their tensors; float tensors the executable's dtype, integer tensors int64.
-        State that the program updates is overwritten in its array. The outputs are new arrays.
+        State that the program updates is overwritten in its array. The outputs are arrays that nobody
+        else has.
         """
 
     def close(self) -> None:

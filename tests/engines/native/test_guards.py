@@ -13,7 +13,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -55,12 +54,12 @@ class Zone:
         self.array = self.whole[GUARD : GUARD + array.size].view(array.dtype).reshape(array.shape)
         self.array[...] = array
 
-    def made_by(self, make: Callable[..., Array]) -> Callable[..., Array]:
-        """This array where another would have been made, with the same content."""
+    def made_by(self, make: Callable[[], Array], *, whole: bool) -> Callable[[], Array]:
+        """This array where another would have been made, with the same content; where that may be anything, poison."""
 
-        def guarded(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-            self.array[...] = make(shape, dtype)
-            if make is np.empty:  # every element has to be written
+        def guarded() -> Array:
+            self.array[...] = make()
+            if whole:  # every element has to be written
                 self.array.ravel().view(np.uint32)[...] = POISON
             return self.array
 
@@ -108,7 +107,7 @@ class Watched:
         zones = {}
         for returned in self.executable._returned:
             zones[returned.name] = Zone(np.zeros(returned.shape, returned.dtype))
-            returned.make = zones[returned.name].made_by(returned.make)
+            returned.make = zones[returned.name].made_by(returned.make, whole=returned.whole)
         return zones
 
     def run(self, arrays: Mapping[str, Array]) -> Arrays:
@@ -230,7 +229,7 @@ def at_the_edge(count: int) -> None:
             executable._table[0] = base.ctypes.data
             for returned in executable._returned:
                 array = edge.copy(np.zeros(returned.shape, returned.dtype), at_end=at_end)
-                returned.make = lambda shape, dtype, array=array: array
+                returned.make = lambda array=array: array
             got = executable.run({name: edge.copy(a, at_end=at_end) for name, a in given_now.items()})
             assert_same(got, wanted, f"seed {seed}")
         executable.close()

@@ -72,6 +72,22 @@ def test_a_closed_executable_refuses_to_run(threads: int) -> None:
     assert (arrays["s"] == 1).all()
 
 
+def test_a_result_is_the_caller_s_as_long_as_it_is_there() -> None:
+    """A view keeps it, too; the memory of one that was dropped serves the next."""
+    k, x, y = Index("k", 1000), Tensor("X", (1000,), role="input"), Tensor("Y")
+    y[k] = x[k] * 2
+    executable = native(Program.of([y]))
+    ones = np.ones(1000, np.float32)
+    first = executable.run({"X": ones})["Y"]
+    part = executable.run({"X": 2 * ones})["Y"][10:20]
+    third = executable.run({"X": 3 * ones})["Y"]
+    assert (first == 2).all() and (part == 4).all() and (third == 6).all()
+    place = third.ctypes.data
+    del third
+    assert executable.run({"X": ones})["Y"].ctypes.data == place
+    executable.close()
+
+
 def test_closing_gives_back_memory() -> None:
     """The arena and the caller's arrays go at once, although the executable itself is still known."""
     program, arrays = training_step("notes-cnn", 64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -23,6 +24,9 @@ from pellucid.engines.native.threads import Team
 from pellucid.errors import ConfigError, NotationError, ShapeError, UsageError
 from pellucid.notation import Program
 from pellucid.notation.fingerprint import fingerprint
+
+MINE = 2
+"""References to an array that nobody else has: the one that is kept, and the one by which it is counted."""
 
 
 class _Given:
@@ -60,13 +64,21 @@ class _Given:
 
 
 class _Returned:
-    """An output: its entry in the table of pointers, and how to make the array that the code writes to."""
+    """An output: its entry in the table of pointers, and the array that the code writes to."""
 
     def __init__(self, slot: Slot) -> None:
         self.name, self.kind, self.entry = slot.name, slot.kind, slot.entry
         self.shape, self.dtype = slot.shape, slot.dtype
-        # Elements that no equation writes are 0.
-        self.make = np.empty if slot.whole else np.zeros
+        self.whole = slot.whole
+        self.last: Array | None = None
+
+    def make(self) -> Array:
+        """A new array, or the last one, if the caller has dropped it: fresh memory costs a page fault every 4 kB."""
+        if not self.whole:
+            return np.zeros(self.shape, self.dtype)  # elements that no equation writes are 0
+        if self.last is None or sys.getrefcount(self.last) > MINE:
+            self.last = np.empty(self.shape, self.dtype)
+        return self.last
 
 
 class NativeExecutable:
@@ -116,7 +128,7 @@ class NativeExecutable:
                 table[given.entry] = given.address
         fresh: list[Array] = []
         for returned in self._returned:
-            array = returned.make(returned.shape, returned.dtype)
+            array = returned.make()
             table[returned.entry] = array.ctypes.data
             fresh.append(array)
         passed = {p.name: self._passed(p, arrays) for p in self._image.passed}  # a state's: before its update
@@ -176,7 +188,7 @@ class NativeExecutable:
         # Places of its own for what it returns: what the last run returned belongs to the caller.
         table, kept = type(self._table)(*self._table), [given.kept for given in self._given]
         for returned in self._returned:
-            array = returned.make(returned.shape, returned.dtype)
+            array = returned.make()
             table[returned.entry] = array.ctypes.data
             kept.append(array)
         job = code.address(JOB_NAME)
