@@ -1,0 +1,147 @@
+"""A document as one HTML file: nothing is fetched, every part opens by mouse and by keyboard, formulas are MathML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from html import escape
+from importlib.resources import files
+from itertools import chain
+
+from pellucid.explain.document import Document, Opening, Row, Sum
+from pellucid.explain.field import Field
+from pellucid.explain.render import picture
+from pellucid.explain.render.mathml import MATHML, math
+from pellucid.explain.render.speech import Speech
+from pellucid.explain.render.terminal import caption
+from pellucid.explain.render.words import Words
+from pellucid.notation import Expression
+
+
+def page(document: Document, words: Words) -> str:
+    """A whole page."""
+    title = f"{document.opening.element.name} = {document.opening.value.written}"
+    head = (
+        f'<!DOCTYPE html>\n<html lang="{words.code}" dir="{words.direction}">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>\n{style()}</style>\n</head>\n<body>\n<main>\n"
+    )
+    return f"{head}{fragment(document, words, heading='h1')}\n</main>\n</body>\n</html>\n"
+
+
+def notebook(document: Document, words: Words) -> str:
+    """The same as part of another page, in the style of this package."""
+    inside = fragment(document, words, heading="h3")
+    return f'<style>\n{style()}</style>\n<div class="pellucid" lang="{words.code}" dir="{words.direction}">{inside}</div>'
+
+
+def style() -> str:
+    """The style sheet; everything in it applies below `main` or `.pellucid`."""
+    return (files("pellucid.explain.render") / "page.css").read_text(encoding="utf-8")
+
+
+def fragment(document: Document, words: Words, heading: str) -> str:
+    """The explanation itself."""
+    return "\n".join(_Writer(words).document(document, heading))
+
+
+class _Writer:
+    def __init__(self, words: Words) -> None:
+        self.words, self.speech = words, Speech(words.speech)
+
+    def formula(self, *sides: Expression, relation: str = "=") -> str:
+        """An expression, or an equation of several sides, that scrolls by itself where the page is narrow."""
+        inside = f"<mo>{escape(relation)}</mo>".join(map(MATHML.write, sides))
+        spoken = f" {self.words.speech('equal')} ".join(map(self.speech.write, sides))
+        return math(f"<mrow>{inside}</mrow>", spoken)
+
+    def line(self, label: str, formula: str) -> str:
+        named = f'<span class="label">{escape(label)}</span> ' if label else ""
+        # A region that scrolls must be reachable by the keyboard, and say what it is.
+        name = escape(label or self.words("formula"))
+        return f'<div class="line" dir="ltr" tabindex="0" role="group" aria-label="{name}">{named}{formula}</div>'
+
+    def document(self, document: Document, heading: str) -> Iterator[str]:
+        yield f"<{heading}>{self.formula(document.opening.element, document.opening.value)}</{heading}>"
+        yield from self.opening(document.opening)
+        for field in document.fields:
+            yield self.field(field)
+        if document.scatter is not None and document.agreement is not None:
+            equal = self.words("scatter_equal", difference=document.agreement.written)
+            inside = chain(self.sum(document.scatter), [f"<p>{escape(equal)}</p>"])
+            yield self.details(escape(self.words("scatter")), inside, open_now=False)
+        if document.facts:
+            yield self.details(escape(self.words("proof")), self.facts(document), open_now=True)
+        for opening in document.further:
+            yield self.details_of(opening)
+        if document.unopened:
+            yield f"<p>{escape(self.words.counted('unopened', document.unopened))}</p>"
+
+    def facts(self, document: Document) -> Iterator[str]:
+        for fact in document.facts:
+            sides = (fact.value,) if fact.expression is None else (fact.expression, fact.value)
+            yield self.line(self.words(fact.key), self.formula(*sides))
+
+    def details(self, summary: str, inside: Iterable[str], *, open_now: bool) -> str:
+        state = " open" if open_now else ""
+        return f"<details{state}><summary>{summary}</summary>\n" + "\n".join(inside) + "\n</details>"
+
+    def details_of(self, opening: Opening) -> str:
+        summary = self.formula(opening.element, opening.value)
+        return self.details(summary, self.opening(opening), open_now=False)
+
+    def opening(self, opening: Opening) -> Iterator[str]:
+        words = self.words
+        if opening.equation is not None and opening.here is not None:
+            label = words("equation")
+            if opening.parts > 1:
+                label += f" ({words('part', part=opening.part + 1, parts=opening.parts)})"
+            yield self.line(label, self.formula(opening.equation.left, opening.equation.value))
+            if opening.indices:
+                at = " ".join(f"{name}={value}" for name, value in opening.indices)
+                yield self.line(words("at"), f"<code>{escape(at)}</code>")
+            yield self.line(words("here"), self.formula(opening.here))
+        for total in opening.sums:
+            yield self.details(self.heading(total), self.sum(total), open_now=True)
+        if opening.result is not None and opening.result != opening.value:
+            yield self.line(words("result"), self.formula(opening.result, opening.value))
+        for note in opening.notes:
+            yield f"<p>{escape(words.note(note))}</p>"
+
+    def heading(self, total: Sum) -> str:
+        words = self.words
+        text = words.counted("terms" if total.kind == "sum" else "candidates", total.size)
+        return escape(text + (words("largest_shown", count=len(total.rows)) if total.folded else ""))
+
+    def sum(self, total: Sum) -> Iterator[str]:
+        words = self.words
+        if total.named is not None:
+            yield self.line("", self.formula(total.named))
+        yield '<ul class="terms">'
+        for row in total.rows:
+            yield f"<li>{self.row(row)}</li>"
+        if total.folded:
+            relation = "=" if total.kind == "sum" else "≤"
+            others = escape(words.counted("others", total.folded))
+            yield f"<li>{others} <span dir='ltr'>{relation} {self.formula(total.remainder)}</span></li>"
+        value = self.formula(total.value)
+        yield f"<li><strong>{escape(words(f'value_{total.kind}'))}</strong> <span dir='ltr'>= {value}</span></li>"
+        yield "</ul>"
+
+    def row(self, row: Row) -> str:
+        at = " ".join(f"{name}={value}" for name, value in row.point)
+        sides = (row.named, row.value) if row.numbers is None else (row.named, row.numbers, row.value)
+        outside = f" ({escape(self.words('outside'))})" if row.outside else ""
+        inner = "".join(self.details(self.heading(s), self.sum(s), open_now=False) for s in row.sums)
+        return self.line(at, self.formula(*sides)) + outside + inner
+
+    def field(self, field: Field) -> str:
+        """The map with the receptive field framed."""
+        rows, columns = field.picture.shape
+        (top, bottom), (left, right) = field.box[2:]
+        text = escape(caption(field, self.words))
+        return (
+            f'<figure><svg viewBox="0 0 {columns} {rows}" role="img" aria-label="{text}" class="map">'
+            f'<image href="{picture.png(field)}" width="{columns}" height="{rows}"/>'
+            f'<rect x="{left}" y="{top}" width="{right - left + 1}" height="{bottom - top + 1}"/>'
+            f"</svg><figcaption>{text}</figcaption></figure>"
+        )
