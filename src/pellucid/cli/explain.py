@@ -50,12 +50,16 @@ class Picture:
     show_default=True, help="What to write; text is coloured on a terminal.",
 )  # fmt: skip
 @click.option("--out", type=click.Path(dir_okay=False), metavar="FILE", help="Write there instead of to stdout.")
-@click.option("--depth", type=click.IntRange(0), default=0, metavar="N", help="Open the numbers in it N levels further.")
+@click.option(
+    "--depth", type=click.IntRange(0), default=0, metavar="N", help="Open the numbers in it N levels further."
+)
 @click.option("--full", is_flag=True, help="Show every term of long sums.")
 @click.option(
     "--digits", type=click.IntRange(1, 17), default=6, show_default=True, help="Significant digits of the result."
 )
-@click.option("--fractions", is_flag=True, help="Compute exactly, in fractions, where all that is computed is rational.")
+@click.option(
+    "--fractions", is_flag=True, help="Compute exactly, in fractions, where all that is computed is rational."
+)
 @click.option("--lang", type=click.Choice(CODES), default="en", show_default=True, help="Language of the prose.")
 @click.option(
     "--digit-style", type=click.Choice(DIGIT_STYLES), default="latin", show_default=True,

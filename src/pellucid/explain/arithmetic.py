@@ -188,7 +188,7 @@ def read(access: Access, point: Point, parts: Parts) -> Array:
     found = part.array[tuple(np.clip(a - first, 0, extent - 1) for a, first, extent in near)]
     if not at or all(np.all(i) for i in inside):
         return np.asarray(found)
-    outside: object = access.outside if found.dtype != object or access.outside else Fraction(0)
+    outside: Any = access.outside if found.dtype != object or access.outside else Fraction(0)
     return np.asarray(np.where(reduce(np.logical_and, inside), found, outside))
 
 

@@ -115,9 +115,7 @@ def ranges_of(at: tuple[Affine, ...], box: Box) -> Ranges | None:
     return ranges
 
 
-def _narrowed(
-    affine: Affine, index: Index, coefficient: int, box: tuple[int, int], ranges: Ranges
-) -> tuple[int, int]:
+def _narrowed(affine: Affine, index: Index, coefficient: int, box: tuple[int, int], ranges: Ranges) -> tuple[int, int]:
     """The range of one index, given those of the others."""
     low, high = bounds(affine - Affine(((index, coefficient),)), ranges)
     ends = (box[0] - high, box[1] - low) if coefficient > 0 else (low - box[1], high - box[0])

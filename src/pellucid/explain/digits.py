@@ -28,37 +28,64 @@ def as_shown(value: Number, digits: int) -> Number:
     return value if isinstance(value, int | Fraction) else float(shown(value, digits))
 
 
+def enough_for(node: Node, digits: int) -> int:
+    """The fewest digits of the operands from which the node's value comes out as it is shown.
+
+    It does from its sums as they are shown, and from their terms where someone adds these up instead.
+    """
+    wanted = shown(node.value, digits)
+    return _fewest(
+        digits, lambda more: shown(evaluated(node, more), digits) == wanted == shown(opened(node, more), digits)
+    )
+
+
+def enough_for_terms(node: Reduction, digits: int) -> tuple[int, int]:
+    """The fewest digits of the terms' values, and of what is in them, from which a sum comes out as it is shown."""
+    wanted = shown(node.value, digits)
+
+    def enough(more: int) -> bool:
+        values = [as_shown(term.body.value, more) for term in node.terms]
+        inside = [opened(term.body, _enough_for_bodies(node, more)) for term in node.terms]
+        return wanted == shown(_reduced(node, values, more), digits) == shown(_reduced(node, inside, more), digits)
+
+    more = _fewest(digits, enough)
+    return more, _enough_for_bodies(node, more)
+
+
 def evaluated(node: Node, digits: int) -> Number:
     """The value of a node's arithmetic with its operands as they are shown."""
-    expression = with_numbers(node, lambda leaf: Const(as_shown(leaf.value, digits)))
+    return _value(node, lambda leaf: as_shown(leaf.value, digits))
+
+
+def opened(node: Node, digits: int) -> Number:
+    """The same with every sum among the operands added up from what is in its terms."""
+
+    def value(leaf: Node) -> Number:
+        if not isinstance(leaf, Reduction):
+            return as_shown(leaf.value, digits)
+        more, most = enough_for_terms(leaf, digits)
+        return _reduced(leaf, [opened(term.body, most) for term in leaf.terms], more)
+
+    return _value(node, value)
+
+
+def _value(node: Node, value: Callable[[Node], Number]) -> Number:
+    expression = with_numbers(node, lambda leaf: Const(value(leaf)))
     exact = any(isinstance(part, Const) and isinstance(part.value, Fraction) for part in expression.walk())
     return number((RATIONALS if exact else FLOATS).value(expression))
 
 
-def enough_for(node: Node, digits: int) -> int:
-    """The fewest digits of the operands from which the node's value comes out as it is shown."""
-    return _fewest(digits, lambda more: shown(evaluated(node, more), digits) == shown(node.value, digits))
+def _enough_for_bodies(node: Reduction, digits: int) -> int:
+    return max((enough_for(term.body, digits) for term in node.terms if term.body.operands), default=digits)
 
 
-def enough_for_terms(node: Reduction, digits: int) -> int:
-    """The fewest digits of the terms' values from which a sum, or a maximum, comes out as it is shown."""
-    return _fewest(digits, lambda more: shown(reduced_as_shown(node, more), digits) == shown(node.value, digits))
-
-
-def enough_for_bodies(bodies: Sequence[Node], digits: int) -> int:
-    """The fewest digits from which every term comes out as it is shown."""
-    return max((enough_for(body, digits) for body in bodies if body.operands), default=digits)
-
-
-def reduced_as_shown(node: Reduction, digits: int) -> Number:
-    """A sum or maximum of its terms as they are shown."""
-    values = [as_shown(term.body.value, digits) for term in node.terms]
+def _reduced(node: Reduction, values: Sequence[Number], digits: int) -> Number:
+    """A sum or maximum of these values of its terms, and of the others as they are shown."""
     if node.kind == "sum":
         return total([*values, as_shown(node.remainder, digits)] if node.folded else values)
     if node.kind == "max":
         return max(values)
-    places = [place_of(node, k) for k in range(len(values))]
-    return places[values.index(max(values))]
+    return place_of(node, list(values).index(max(values)))
 
 
 def place_of(node: Reduction, term: int) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from pellucid.explain.digits import EXACT, enough_for, enough_for_bodies, enough_for_terms, shown
+from pellucid.explain.digits import EXACT, enough_for, enough_for_terms, shown
 from pellucid.explain.field import Field
 from pellucid.explain.notes import Note, notes
 from pellucid.explain.part import Number
@@ -179,8 +179,7 @@ def opening(trace: Trace, digits: int) -> Opening:
 
 
 def _sum(node: Reduction, digits: int, *, named: bool = True) -> Sum:
-    more = enough_for_terms(node, digits)
-    most = enough_for_bodies([term.body for term in node.terms], more)
+    more, most = enough_for_terms(node, digits)
     rows = tuple(_row(term, more, most) for term in node.terms)
     remainder, value = (Shown(shown(v, d), v) for v, d in ((node.remainder, more), (node.value, digits)))
     name = by_name(node) if named else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -12,9 +12,10 @@ import numpy.typing as npt
 
 from pellucid import losses, optim
 from pellucid.errors import UsageError
-from pellucid.explain import field, locate, scatter
+from pellucid.explain import locate, scatter
 from pellucid.explain.arithmetic import FLOATS, RATIONALS
 from pellucid.explain.document import Document, document
+from pellucid.explain.field import Field, receptive_fields
 from pellucid.explain.part import Number, element_box
 from pellucid.explain.proof import Proof, prove
 from pellucid.explain.render import data, html, latex, mathml, speech, terminal, text
@@ -23,7 +24,6 @@ from pellucid.explain.trace import Reduction, Trace, Tracer, read_within
 from pellucid.explain.values import Question, Source
 from pellucid.layers.base import Layer
 from pellucid.losses import Loss
-from pellucid.notation import Tensor
 from pellucid.optim import Optimizer
 
 FORMATS = ("text", "terminal", "latex", "mathml", "speech", "json", "html")
@@ -41,9 +41,9 @@ class Explanation:
     trace: Trace
     scatter: Reduction | None = None
     proof: Proof | None = None
-    fields: tuple[field.Field, ...] = ()
+    fields: tuple[Field, ...] = ()
     digits: int = 6
-    words: Words = Words.of()
+    words: Words = field(default_factory=Words.of)
 
     @property
     def value(self) -> Number:
@@ -156,14 +156,8 @@ def explain(
     tracer = Tracer(parts, full, RATIONALS if fractions else FLOATS)
     trace = tracer.trace(tensor, place, depth)
     by = source.differentiated(tensor)
-    if by is None:
-        return Explanation(trace, fields=_fields(source, tensor, place), digits=digits, words=words)
     spread = evidence = None
-    if proof:
+    if proof and by is not None:
         spread = scatter.scatter(source, by, place)
         evidence = prove(source, trace, by, place, parts[tensor.name].element(place))
-    return Explanation(trace, spread, evidence, _fields(source, by, place), digits, words)
-
-
-def _fields(source: Source, tensor: Tensor, place: tuple[int, ...]) -> tuple[field.Field, ...]:
-    return field.fields(source, tensor, place) if tensor in source.of_images else ()
+    return Explanation(trace, spread, evidence, receptive_fields(source, by or tensor, place), digits, words)

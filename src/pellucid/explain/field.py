@@ -25,7 +25,7 @@ class Field:
         return self.box[1][0]
 
 
-def fields(source: Source, tensor: Tensor, coordinates: tuple[int, ...]) -> tuple[Field, ...]:
+def receptive_fields(source: Source, tensor: Tensor, coordinates: tuple[int, ...]) -> tuple[Field, ...]:
     """The receptive fields of an element of a forward tensor: on what its equation reads, and on the image."""
     if tensor not in source.of_images:
         return ()

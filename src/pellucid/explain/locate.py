@@ -10,7 +10,6 @@ from pellucid.errors import ShapeError, UsageError
 from pellucid.notation import Affine, Equation, Index, Program, Tensor
 from pellucid.notation.expression import accesses
 
-
 NAMED = 40
 """An error names so many tensors of a model."""
 

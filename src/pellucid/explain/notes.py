@@ -67,9 +67,8 @@ def _by_name(trace: Trace) -> Iterator[Note]:
         yield Note("prediction", (("number", str(trace.value)),))
     if any(tensor.name.endswith(("running_mean", "running_var")) for tensor in reads):
         yield Note("running_statistics")
-    if symbol in ("M", "V") and len(trace.coordinates) == 1 and "." in name and not name.startswith(("loss", "d ")):
-        if not isinstance(trace.tree, Reduction):
-            yield Note("batch_mean" if symbol == "M" else "batch_variance")
+    if symbol in ("M", "V") and "." in name and isinstance(trace.tree, Operation) and not name.startswith("loss"):
+        yield Note("batch_mean" if symbol == "M" else "batch_variance")
 
 
 def _accesses(trace: Trace) -> Iterator[Access]:

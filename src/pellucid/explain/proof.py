@@ -77,15 +77,16 @@ class Proof:
 
 def prove(source: Source, trace: Trace, tensor: Tensor, coordinates: tuple[int, ...], reference: Number) -> Proof:
     """The proof of a traced gradient of the loss by an element of a forward tensor."""
-    if source.loss is None:
+    loss = source.loss
+    if loss is None:
         raise UsageError("a gradient is proved by the loss: say the target")
     here = source.whole(tensor) if tensor.definition else np.array(source.given(tensor), np.float64)
-    run = source.prepare({source.loss: ()}, known=[tensor])
+    run = source.prepare({loss: ()}, known=[tensor])
 
     def moved(by: float) -> float:
         array = np.array(here, np.float64)
         array[coordinates] += by
-        return float(array if tensor is source.loss else run({tensor: array})[source.loss.name].array)
+        return float(array if tensor is loss else run({tensor: array})[loss.name].array)
 
     best: Difference | None = None
     for step in (s * max(1.0, abs(float(here[coordinates]))) for s in STEPS):
@@ -102,12 +103,6 @@ def relative_difference(one: float, other: float) -> float:
     """How far apart two numbers are, relative to the larger of them; 0 for equal ones."""
     largest = max(abs(one), abs(other))
     return abs(one - other) / largest if largest else 0.0
-
-
-def _moved(array: Array, coordinates: tuple[int, ...], by: float) -> Array:
-    moved = np.array(array, np.float64)
-    moved[coordinates] += by
-    return moved
 
 
 def rounding_bound(node: Node, unit: float) -> float:

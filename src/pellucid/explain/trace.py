@@ -135,7 +135,9 @@ class Tracer:
         """Open an element, and the elements in its tree `depth` levels further."""
         found = self.element(tensor, coordinates)
         seen = {(tensor, coordinates)}
-        level, opened, unopened = [found], [], 0
+        level = [found]
+        opened: list[Trace] = []
+        unopened = 0
         for _ in range(depth):
             leaves = [leaf for opening in level for leaf in leaves_to_open(opening, seen)]
             room = OPENED - len(opened)
@@ -153,7 +155,9 @@ class Tracer:
             return Trace(tensor, coordinates, 0.0, parts=len(tensor.definition))
         part, equation, point = found
         tree = self.open(equation.value, point)
-        return Trace(tensor, coordinates, tree.value, equation, tuple(point.items()), tree, part, len(tensor.definition))
+        return Trace(
+            tensor, coordinates, tree.value, equation, tuple(point.items()), tree, part, len(tensor.definition)
+        )
 
     def open(self, node: Expression, point: Mapping[Index, int]) -> Node:
         here = substitute(node, point)
@@ -218,8 +222,8 @@ def with_numbers(node: Node, shown: Callable[[Node], Expression] = _exact) -> Ex
 def total(values: Sequence[Number]) -> Number:
     """The sum, correctly rounded where it is finite; exact for fractions."""
     if any(isinstance(value, Fraction) for value in values):
-        return sum(map(Fraction, values), Fraction(0))
-    return math.fsum(values) if all(map(math.isfinite, values)) else float(np.sum(values))
+        return sum((Fraction(value) for value in values), Fraction(0))
+    return math.fsum(values) if all(map(math.isfinite, values)) else float(np.sum([float(value) for value in values]))
 
 
 def leaves_to_open(trace: Trace, seen: set[tuple[Tensor, tuple[int, ...]]]) -> list[Read]:

@@ -120,7 +120,9 @@ class Source:
             found["target"] = target_array(self.target, q.target, floats("float64"))
         return found
 
-    def prepare(self, demands: Mapping[Tensor, Box], kept: Collection[Tensor] = (), known: Collection[Tensor] = ()) -> Run:
+    def prepare(
+        self, demands: Mapping[Tensor, Box], kept: Collection[Tensor] = (), known: Collection[Tensor] = ()
+    ) -> Run:
         """A run that gives the demanded boxes, and those they depend on of the tensors that are kept.
 
         The `known` tensors are not computed: each run is given their numbers.
@@ -132,7 +134,9 @@ class Source:
         for tensor, box in found.boxes.items():
             if cut[tensor].role != "defined" and tensor not in known:
                 # Of a defined tensor no equation writes this box, which is 0.
-                given[tensor] = np.zeros(cut[tensor].extents) if tensor.definition else Part.of(self.given(tensor), box).array
+                given[tensor] = (
+                    np.zeros(cut[tensor].extents) if tensor.definition else Part.of(self.given(tensor), box).array
+                )
         return Run(found, program, wanted, given)
 
     def parts(
@@ -189,7 +193,8 @@ class Source:
 
     def counts_images(self, tensor: Tensor) -> bool:
         """Whether the first coordinate of a tensor, or of what it is the gradient of, is the image's number."""
-        return tensor in self.of_images or self.differentiated(tensor) in self.of_images
+        known = [self.image, *([self.target] if self.target else [])]
+        return self.differentiated(tensor) in self.of_images or tensor in locate.of_images(Program.of([tensor]), known)
 
     def _prediction(self) -> Tensor:
         """The class with the largest output, as an equation."""
@@ -198,7 +203,6 @@ class Source:
         n, k = axes(self.output)
         found = Tensor("K", (self.output.extents[0],), kind="int", name="predict")
         found[n] = Reduce("argmax", (k,), self.output[n, k])
-        self.of_images.add(found)
         return found
 
     def _update(self, name: str, named: Mapping[str, Tensor]) -> Tensor:

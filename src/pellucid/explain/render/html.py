@@ -31,7 +31,9 @@ def page(document: Document, words: Words) -> str:
 def notebook(document: Document, words: Words) -> str:
     """The same as part of another page, in the style of this package."""
     inside = fragment(document, words, heading="h3")
-    return f'<style>\n{style()}</style>\n<div class="pellucid" lang="{words.code}" dir="{words.direction}">{inside}</div>'
+    return (
+        f'<style>\n{style()}</style>\n<div class="pellucid" lang="{words.code}" dir="{words.direction}">{inside}</div>'
+    )
 
 
 def style() -> str:

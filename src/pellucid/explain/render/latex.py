@@ -48,7 +48,9 @@ def _document(document: Document, words: Words) -> Iterator[str]:
     for fact in document.facts:
         value = LATEX.write(fact.value)
         yield prose(words(fact.key))
-        yield _aligned("align*", [("", value if fact.expression is None else f"{LATEX.write(fact.expression)} = {value}")])
+        yield _aligned(
+            "align*", [("", value if fact.expression is None else f"{LATEX.write(fact.expression)} = {value}")]
+        )
     if document.further:
         yield prose(words("opened_further"))
     for opening in document.further:
@@ -107,5 +109,11 @@ def prose(sentence: str) -> str:
 
 def escaped(sentence: str) -> str:
     """Text for LaTeX: its special characters mean themselves."""
-    marks = {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "\u2066": "", "\u2069": ""}
+    marks = {
+        "\\": r"\textbackslash{}",
+        "^": r"\textasciicircum{}",
+        "~": r"\textasciitilde{}",
+        "\u2066": "",
+        "\u2069": "",
+    }
     return re.sub(r"[\\^~#$%&_{}\u2066\u2069]", lambda m: marks.get(m[0], "\\" + m[0]), sentence)

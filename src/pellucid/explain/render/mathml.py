@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from typing import ClassVar
 
 from pellucid.explain.document import Document, equalities
 from pellucid.explain.render.speech import Speech
@@ -26,9 +27,9 @@ class MathML(Style):
 
     quotient_level = POWER
     bars_group = True
-    relations = {"==": "=", "!=": "≠", "<=": "≤", ">=": "≥", "<": "<", ">": ">"}
-    reductions = {"sum": "∑", "max": "max", "argmax": "arg max"}
-    functions = {"sigmoid": "σ", "maximum": "max", "minimum": "min"}
+    relations: ClassVar = {"==": "=", "!=": "≠", "<=": "≤", ">=": "≥", "<": "<", ">": ">"}
+    reductions: ClassVar = {"sum": "∑", "max": "max", "argmax": "arg max"}
+    functions: ClassVar = {"sigmoid": "σ", "maximum": "max", "minimum": "min"}
 
     def number(self, written: str) -> str:
         if "/" in written:

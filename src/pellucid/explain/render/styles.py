@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pellucid.explain.render.writing import POWER, Style
 from pellucid.notation import Affine
 from pellucid.notation.functions import FUNCTIONS
@@ -52,8 +54,8 @@ class Latex(Style):
 
     quotient_level = POWER
     bars_group = True
-    relations = {"==": "=", "!=": r"\neq", "<=": r"\leq", ">=": r"\geq", "<": "<", ">": ">"}
-    reductions = {"sum": r"\sum", "max": r"\max", "argmax": r"\operatorname*{arg\,max}"}
+    relations: ClassVar = {"==": "=", "!=": r"\neq", "<=": r"\leq", ">=": r"\geq", "<": "<", ">": ">"}
+    reductions: ClassVar = {"sum": r"\sum", "max": r"\max", "argmax": r"\operatorname*{arg\,max}"}
 
     def number(self, written: str) -> str:
         if "/" in written:

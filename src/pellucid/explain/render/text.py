@@ -73,8 +73,10 @@ class _Writer:
         words, apart = self.words, self.words.apart
         if total.named is not None:
             yield indent + apart(PLAIN.write(total.named))
-        yield indent + words.counted("terms" if total.kind == "sum" else "candidates", total.size) + (
-            words("largest_shown", count=len(total.rows)) if total.folded else ""
+        yield (
+            indent
+            + words.counted("terms" if total.kind == "sum" else "candidates", total.size)
+            + (words("largest_shown", count=len(total.rows)) if total.folded else "")
         )
         cells = [self._cells(row) for row in total.rows]
         widths = [max((len(row[k]) for row in cells), default=0) for k in range(2)]

@@ -124,7 +124,8 @@ class Style(ABC):
     def _operation(self, node: Expression) -> tuple[str, int]:
         match node:
             case Add(terms):
-                rest = [(minus, self._wrap(term, MAXIMUM)) for minus, term in map(split_sign, terms[1:])]
+                signed = [(False, t) if isinstance(t, Shown) else split_sign(t) for t in terms[1:]]
+                rest = [(minus, self._wrap(term, MAXIMUM)) for minus, term in signed]
                 return self.added(self._wrap(terms[0], SUM), rest), SUM
             case Mul(factors):
                 # A reduction would take in what follows it.
@@ -159,7 +160,7 @@ def split_sign(node: Expression) -> tuple[bool, Expression]:
             return True, Const(-value)
         case Mul(factors):
             negative, first = split_sign(factors[0])
-            # Numbers that are shown keep their signs: (-2) * 3, not -(2 * 3), which is read more easily term by term.
+            # Numbers that are shown keep their signs, so that a sum's value is found again where it is used.
             if negative and not isinstance(factors[0], Shown):
                 rest = factors[1:] if first == Const(1) and len(factors) > 1 else (first, *factors[1:])
                 return True, rest[0] if len(rest) == 1 else Mul(rest)
