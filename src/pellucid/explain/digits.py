@@ -33,10 +33,20 @@ def enough_for(node: Node, digits: int) -> int:
 
     It does from its sums as they are shown, and from their terms where someone adds these up instead.
     """
+    return _fewest(digits, lambda more: _comes_out(node, digits, more))
+
+
+def _comes_out(node: Node, digits: int, more: int) -> bool:
     wanted = shown(node.value, digits)
-    return _fewest(
-        digits, lambda more: shown(evaluated(node, more), digits) == wanted == shown(opened(node, more), digits)
-    )
+    if shown(evaluated(node, more), digits) != wanted:
+        return False
+    if not _has_sums(node):
+        return True
+    return all(shown(added_up(node, more, inside=inside), digits) == wanted for inside in (True, False))
+
+
+def _has_sums(node: Node) -> bool:
+    return isinstance(node, Reduction) or any(map(_has_sums, node.operands))
 
 
 def enough_for_terms(node: Reduction, digits: int) -> tuple[int, int]:
@@ -45,7 +55,7 @@ def enough_for_terms(node: Reduction, digits: int) -> tuple[int, int]:
 
     def enough(more: int) -> bool:
         values = [as_shown(term.body.value, more) for term in node.terms]
-        inside = [opened(term.body, _enough_for_bodies(node, more)) for term in node.terms]
+        inside = [added_up(term.body, _enough_for_bodies(node, more)) for term in node.terms]
         return wanted == shown(_reduced(node, values, more), digits) == shown(_reduced(node, inside, more), digits)
 
     more = _fewest(digits, enough)
@@ -57,14 +67,15 @@ def evaluated(node: Node, digits: int) -> Number:
     return _value(node, lambda leaf: as_shown(leaf.value, digits))
 
 
-def opened(node: Node, digits: int) -> Number:
-    """The same with every sum among the operands added up from what is in its terms."""
+def added_up(node: Node, digits: int, *, inside: bool = True) -> Number:
+    """The same with every sum among the operands added up, from its terms or from what is `inside` them."""
 
     def value(leaf: Node) -> Number:
         if not isinstance(leaf, Reduction):
             return as_shown(leaf.value, digits)
         more, most = enough_for_terms(leaf, digits)
-        return _reduced(leaf, [opened(term.body, most) for term in leaf.terms], more)
+        bodies = [term.body for term in leaf.terms]
+        return _reduced(leaf, [added_up(b, most) if inside else as_shown(b.value, more) for b in bodies], more)
 
     return _value(node, value)
 
@@ -76,7 +87,9 @@ def _value(node: Node, value: Callable[[Node], Number]) -> Number:
 
 
 def _enough_for_bodies(node: Reduction, digits: int) -> int:
-    return max((enough_for(term.body, digits) for term in node.terms if term.body.operands), default=digits)
+    """The fewest digits from which all terms come out as they are shown: with more, one of them may not again."""
+    bodies = [term.body for term in node.terms if term.body.operands]
+    return _fewest(digits, lambda more: all(_comes_out(body, digits, more) for body in bodies))
 
 
 def _reduced(node: Reduction, values: Sequence[Number], digits: int) -> Number:

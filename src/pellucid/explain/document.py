@@ -15,7 +15,7 @@ from pellucid.explain.part import Number
 from pellucid.explain.proof import Proof, relative_difference
 from pellucid.explain.trace import Node, Operation, Read, Reduction, Term, Trace, with_numbers
 from pellucid.notation import Affine, Equation, Expression, Tensor
-from pellucid.notation.expression import Access, Const, Position, transform
+from pellucid.notation.expression import Access, Call, Const, Position, transform
 
 
 @dataclass(frozen=True)
@@ -215,7 +215,7 @@ def in_numbers(node: Node, digits: int) -> Expression:
         whole = isinstance(leaf.expression, Const) and not isinstance(leaf.expression.value, float)
         return leaf.expression if whole else Shown(shown(leaf.value, digits), leaf.value)
 
-    return with_numbers(node, written)
+    return transform(with_numbers(node, written), _without_marks)
 
 
 def by_name(node: Node) -> Expression:
@@ -223,12 +223,17 @@ def by_name(node: Node) -> Expression:
     return transform(node.expression, _named)
 
 
+def _without_marks(node: Expression) -> Expression:
+    """A value is the same whether or not a gradient flows through it: `constant` is for the derivation."""
+    return node.args[0] if isinstance(node, Call) and node.function == "constant" else node
+
+
 def _named(node: Expression) -> Expression:
     if isinstance(node, Access):
         return Element(node.tensor.name, node.at)
     if isinstance(node, Position) and not node.affine.terms:
         return Shown(str(node.affine), node.affine.constant)
-    return node
+    return _without_marks(node)
 
 
 def equalities(document: Document) -> Iterator[tuple[Expression, ...]]:
