@@ -1,6 +1,7 @@
 """Reading LaTeX, MathML, speech and JSON back, each by a small reader of its own, written from what is on the page."""
 
 import re
+from itertools import chain
 from typing import Any
 from xml.etree import ElementTree
 
@@ -60,10 +61,10 @@ def mathml(element: ElementTree.Element) -> list[str]:
     if kind == "msup":
         return ["(", *children[0], ")", "^", "(", *children[1], ")"]
     if kind == "msqrt":
-        return ["sqrt", "(", *sum(children, []), ")"]
+        return ["sqrt", "(", *chain.from_iterable(children), ")"]
     if kind in ("msub", "munder"):
         return ["name"]
-    return sum(children, [])
+    return list(chain.from_iterable(children))
 
 
 SPOKEN = {

@@ -12,6 +12,7 @@ from pellucid.explain.field import Field
 from pellucid.explain.render import picture
 from pellucid.explain.render.mathml import MATHML, math
 from pellucid.explain.render.speech import Speech
+from pellucid.explain.render.styles import PLAIN
 from pellucid.explain.render.terminal import caption
 from pellucid.explain.render.words import Words
 from pellucid.notation import Expression
@@ -46,24 +47,36 @@ def fragment(document: Document, words: Words, heading: str) -> str:
     return "\n".join(_Writer(words).document(document, heading))
 
 
+def _title(opening: Opening) -> str:
+    """A number's name and value as text, since not every reader takes a formula for a name."""
+    return f'<code dir="ltr">{escape(PLAIN.write(opening.element))} = {escape(opening.value.written)}</code>'
+
+
 class _Writer:
     def __init__(self, words: Words) -> None:
         self.words, self.speech = words, Speech(words.speech)
 
     def formula(self, *sides: Expression, relation: str = "=") -> str:
-        """An expression, or an equation of several sides, that scrolls by itself where the page is narrow."""
-        inside = f"<mo>{escape(relation)}</mo>".join(map(MATHML.write, sides))
-        spoken = f" {self.words.speech('equal')} ".join(map(self.speech.write, sides))
-        return math(f"<mrow>{inside}</mrow>", spoken)
+        """An expression, or an equation whose sides may stand on lines of their own where the page is narrow."""
+        said = self.words.speech("equal")
+        written = [math(MATHML.write(sides[0]), self.speech.write(sides[0]))]
+        for side in sides[1:]:
+            inside = f"<mrow><mo>{escape(relation)}</mo>{MATHML.write(side)}</mrow>"
+            written.append(math(inside, f"{said} {self.speech.write(side)}"))
+        return " ".join(written)
 
     def line(self, label: str, formula: str) -> str:
-        named = f'<span class="label">{escape(label)}</span> ' if label else ""
-        # A region that scrolls must be reachable by the keyboard, and say what it is.
-        name = escape(label or self.words("formula"))
-        return f'<div class="line" dir="ltr" tabindex="0" role="group" aria-label="{name}">{named}{formula}</div>'
+        return self.scrolling(label or self.words("formula"), f"{self.label(label)}{formula}")
+
+    def label(self, label: str) -> str:
+        return f'<span class="label">{escape(label)}</span> ' if label else ""
+
+    def scrolling(self, name: str, inside: str) -> str:
+        """What scrolls by itself where the page is narrow; so it must be reached by the keyboard, and have a name."""
+        return f'<div class="line" dir="ltr" tabindex="0" role="group" aria-label="{escape(name)}">{inside}</div>'
 
     def document(self, document: Document, heading: str) -> Iterator[str]:
-        yield f"<{heading}>{self.formula(document.opening.element, document.opening.value)}</{heading}>"
+        yield f"<{heading}>{_title(document.opening)}</{heading}>"
         yield from self.opening(document.opening)
         for field in document.fields:
             yield self.field(field)
@@ -88,8 +101,7 @@ class _Writer:
         return f"<details{state}><summary>{summary}</summary>\n" + "\n".join(inside) + "\n</details>"
 
     def details_of(self, opening: Opening) -> str:
-        summary = self.formula(opening.element, opening.value)
-        return self.details(summary, self.opening(opening), open_now=False)
+        return self.details(_title(opening), self.opening(opening), open_now=False)
 
     def opening(self, opening: Opening) -> Iterator[str]:
         words = self.words
@@ -118,23 +130,22 @@ class _Writer:
         words = self.words
         if total.named is not None:
             yield self.line("", self.formula(total.named))
-        yield '<ul class="terms">'
-        for row in total.rows:
-            yield f"<li>{self.row(row)}</li>"
+        rows = [f"<li>{self.row(row)}</li>" for row in total.rows]
         if total.folded:
             relation = "=" if total.kind == "sum" else "≤"
             others = escape(words.counted("others", total.folded))
-            yield f"<li>{others} <span dir='ltr'>{relation} {self.formula(total.remainder)}</span></li>"
+            rows.append(f"<li><bdi>{others}</bdi> {relation} {self.formula(total.remainder)}</li>")
         value = self.formula(total.value)
-        yield f"<li><strong>{escape(words(f'value_{total.kind}'))}</strong> <span dir='ltr'>= {value}</span></li>"
-        yield "</ul>"
+        rows.append(f"<li><strong><bdi>{escape(words(f'value_{total.kind}'))}</bdi></strong> = {value}</li>")
+        terms = "\n".join(rows)
+        yield self.scrolling(self.words("formula"), f'<ul class="terms">\n{terms}\n</ul>')
 
     def row(self, row: Row) -> str:
         at = " ".join(f"{name}={value}" for name, value in row.point)
         sides = (row.named, row.value) if row.numbers is None else (row.named, row.numbers, row.value)
-        outside = f" ({escape(self.words('outside'))})" if row.outside else ""
+        outside = f" (<bdi>{escape(self.words('outside'))}</bdi>)" if row.outside else ""
         inner = "".join(self.details(self.heading(s), self.sum(s), open_now=False) for s in row.sums)
-        return self.line(at, self.formula(*sides)) + outside + inner
+        return self.label(at) + self.formula(*sides) + outside + inner
 
     def field(self, field: Field) -> str:
         """The map with the receptive field framed."""

@@ -106,8 +106,9 @@ class MathML(Style):
 
 def math(inside: str, spoken: str, *, block: bool = False) -> str:
     """A `math` element; `spoken` is what is read where MathML is not understood."""
-    display = ' display="block"' if block else ""
-    return f'<math xmlns="http://www.w3.org/1998/Math/MathML"{display} alttext="{escape(spoken)}">{inside}</math>'
+    display = "block" if block else "inline"
+    attributes = f'display="{display}" displaystyle="true" alttext="{escape(spoken)}"'
+    return f'<math xmlns="http://www.w3.org/1998/Math/MathML" {attributes}>{inside}</math>'
 
 
 MATHML = MathML()
