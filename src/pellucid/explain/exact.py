@@ -13,22 +13,26 @@ from pellucid.notation import Equation, Program, Tensor
 from pellucid.notation.expression import Reduce
 from pellucid.notation.index import box
 
-MOST = 2_000_000
+MOST = 200_000
 """So many terms are added at most: fractions are slow."""
 
 
 def run(program: Program, arrays: Mapping[str, Array]) -> dict[str, Array]:
     """All tensors of a program by name, as arrays of fractions; whole numbers of the notation stay whole.
 
-    Raises UsageError where a value is not rational, or too much would have to be computed.
+    Raises UsageError where a value is not rational.
     """
-    work = sum(map(_terms, program))
-    if work > MOST:
-        raise UsageError(f"fractions: {work:,} terms would have to be added, more than {MOST:,}; leave out the option")
     parts = {name: Part.whole(array) for name, array in arrays.items()}
     for equation in program:
         _compute(equation, parts)
     return {name: part.array for name, part in parts.items()}
+
+
+def check(program: Program) -> None:
+    """Raise UsageError for a program in which too much would have to be computed."""
+    work = sum(map(_terms, program))
+    if work > MOST:
+        raise UsageError(f"fractions: {work:,} terms would have to be added, more than {MOST:,}; leave out the option")
 
 
 def rational(tensor: Tensor, array: Array) -> Array:

@@ -66,6 +66,7 @@ class Run:
 
     def exactly(self) -> dict[str, Part]:
         """The numbers as fractions; UsageError where they are none, or too many."""
+        exact.check(self._program)
         return self._named(exact.run(self._program, {t.name: exact.rational(t, a) for t, a in self._given.items()}))
 
     def _named(self, values: Mapping[str, Array]) -> dict[str, Part]:
