@@ -10,6 +10,10 @@ from pellucid.explain.trace import Node, Operation, Read, Reduction, Trace
 from pellucid.notation.expression import Access, Add, Bracket, Call
 
 
+FEW = 4
+"""In a sum of so many terms each is worth a sentence."""
+
+
 @dataclass(frozen=True)
 class Note:
     """A sentence of the catalogue `explain`, by its key, and what fills its gaps."""
@@ -77,10 +81,10 @@ def _accesses(trace: Trace) -> Iterator[Access]:
 
 
 def _operations(node: Node) -> Iterator[Operation]:
-    """The operations of a node, also those within the terms of its sums that are shown."""
+    """The operations of a node, also those within the terms of its short sums."""
     if isinstance(node, Operation):
         yield node
-    bodies = [term.body for term in node.terms] if isinstance(node, Reduction) and len(node.terms) == 1 else []
+    bodies = [term.body for term in node.terms] if isinstance(node, Reduction) and node.size <= FEW else []
     for part in (*node.operands, *bodies):
         yield from _operations(part)
 

@@ -81,8 +81,8 @@ class _Writer:
         for field in document.fields:
             yield self.field(field)
         if document.scatter is not None and document.agreement is not None:
-            equal = self.words("scatter_equal", difference=document.agreement.written)
-            inside = chain(self.sum(document.scatter), [f"<p>{escape(equal)}</p>"])
+            equal = escape(self.words.agreement(document.agreement))
+            inside = chain(self.sum(document.scatter), [f"<p>{equal}</p>"])
             yield self.details(escape(self.words("scatter")), inside, open_now=False)
         if document.facts:
             yield self.details(escape(self.words("proof")), self.facts(document), open_now=True)

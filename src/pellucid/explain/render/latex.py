@@ -42,9 +42,10 @@ def display(document: Document) -> str:
 
 def _document(document: Document, words: Words) -> Iterator[str]:
     yield from _opening(document.opening, words)
-    if document.scatter is not None:
+    if document.scatter is not None and document.agreement is not None:
         yield prose(words("scatter"))
         yield from _sum(document.scatter, words)
+        yield prose(words.agreement(document.agreement))
     for fact in document.facts:
         value = LATEX.write(fact.value)
         yield prose(words(fact.key))

@@ -89,8 +89,8 @@ def render(document: Document, words: Words) -> str:
     """One sentence for each line: the number, its terms, its result, its proof."""
     speaker = _Speaker(words)
     lines = list(speaker.opening(document.opening))
-    if document.scatter is not None:
-        lines += [f"{words('scatter')}.", *speaker.sum(document.scatter)]
+    if document.scatter is not None and document.agreement is not None:
+        lines += [f"{words('scatter')}.", *speaker.sum(document.scatter), words.agreement(document.agreement)]
     for fact in document.facts:
         value = speaker.style.write(fact.value)
         said = value if fact.expression is None else speaker.style.equals(speaker.style.write(fact.expression), value)

@@ -111,7 +111,7 @@ class _Writer:
             yield ""
             yield self.paint("label", self.words("scatter"))
             yield from self.sum(document.scatter)
-            yield self.words("scatter_equal", difference=document.agreement.written)
+            yield self.words.agreement(document.agreement)
         if document.facts:
             yield ""
             yield self.paint("label", self.words("proof"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pellucid.errors import UsageError
+from pellucid.explain.document import Shown
 from pellucid.explain.notes import Note
 from pellucid.languages import DIGIT_STYLES, Catalogue, catalogue, native_digits
 
@@ -45,6 +46,10 @@ class Words:
 
     def note(self, note: Note) -> str:
         return self(note.key, **dict(note.values))
+
+    def agreement(self, difference: Shown) -> str:
+        """How far the two forms of a gradient are apart."""
+        return self("scatter_equal", difference=difference.written) if difference.value else self("scatter_same")
 
     def apart(self, formula: str) -> str:
         """A formula within a line of prose."""
