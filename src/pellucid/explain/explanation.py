@@ -158,6 +158,7 @@ def explain(
     by = source.differentiated(tensor)
     spread = evidence = None
     if proof and by is not None:
-        spread = scatter.scatter(source, by, place)
-        evidence = prove(source, trace, by, place, parts[tensor.name].element(place))
+        spread = scatter.scatter(source, by, place, rational=fractions)
+        computed = source.parts({tensor: element_box(place)}) if fractions else parts
+        evidence = prove(source, trace, by, place, computed[tensor.name].element(place))
     return Explanation(trace, spread, evidence, receptive_fields(source, by or tensor, place), digits, words)

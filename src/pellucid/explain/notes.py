@@ -9,7 +9,6 @@ from pellucid.explain.digits import place_of, shown
 from pellucid.explain.trace import Node, Operation, Read, Reduction, Trace
 from pellucid.notation.expression import Access, Add, Bracket, Call
 
-
 FEW = 4
 """In a sum of so many terms each is worth a sentence."""
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pellucid.explain import locate
-from pellucid.explain.arithmetic import FLOATS
+from pellucid.explain.arithmetic import FLOATS, RATIONALS
 from pellucid.explain.cone import read_box
-from pellucid.explain.part import Box, hull
+from pellucid.explain.part import Array, Box, Number, hull, number
 from pellucid.explain.trace import Reduction, Term, Tracer, total
 from pellucid.explain.values import Source
 from pellucid.notation import Expression, Index, Tensor
@@ -41,10 +41,12 @@ class Spread:
         return tuple(index for index in self.scope if index not in self.point)
 
 
-def scatter(source: Source, tensor: Tensor, coordinates: tuple[int, ...]) -> Reduction | None:
+def scatter(
+    source: Source, tensor: Tensor, coordinates: tuple[int, ...], *, rational: bool = False
+) -> Reduction | None:
     """The gradient of the loss by an element of a forward tensor, as what its readers hand down.
 
-    None where nothing reads the element, or where too many do.
+    None where nothing reads the element, or where too many do; in fractions if `rational`.
     """
     gradients = source.gradients(keep_all=True)
     spreads = list(_spreads(source, gradients, tensor, coordinates))
@@ -55,18 +57,18 @@ def scatter(source: Source, tensor: Tensor, coordinates: tuple[int, ...]) -> Red
         ranges = {index: (value, value) for index, value in spread.point.items()}
         for access in accesses(spread.product):
             demands[access.tensor] = hull(demands.get(access.tensor), read_box(access, ranges))
-    parts = source.parts(demands)
-    tracer = Tracer(parts, full=True)
-    terms: list[tuple[float, Spread, int]] = []
+    tracer = Tracer(source.parts(demands, rational=rational), True, RATIONALS if rational else FLOATS)
+    terms: list[tuple[Number, Spread, int]] = []
     for spread in spreads:
-        over = Reduce("sum", spread.free, spread.product)
-        bodies = FLOATS.bodies(over, spread.point, parts) if spread.free else [_alone(spread, tracer)]
-        terms += [(float(value), spread, place) for place, value in enumerate(np.asarray(bodies))]
+        terms += [(number(value), spread, place) for place, value in enumerate(_bodies(spread, tracer))]
     return _folded(terms, tracer)
 
 
-def _alone(spread: Spread, tracer: Tracer) -> float:
-    return float(FLOATS.value(spread.product, spread.point, tracer.parts))
+def _bodies(spread: Spread, tracer: Tracer) -> Array:
+    """What a reader hands down, for all values of its free indices."""
+    if not spread.free:
+        return np.reshape(tracer.arithmetic.value(spread.product, spread.point, tracer.parts), 1)
+    return tracer.arithmetic.bodies(Reduce("sum", spread.free, spread.product), spread.point, tracer.parts)
 
 
 def _spreads(
@@ -84,10 +86,10 @@ def _spreads(
                     yield Spread(product, (*equation.indices, *bound), point)
 
 
-def _folded(terms: list[tuple[float, Spread, int]], tracer: Tracer) -> Reduction:
+def _folded(terms: list[tuple[Number, Spread, int]], tracer: Tracer) -> Reduction:
     """The sum with its largest terms opened."""
     values = [value for value, _, _ in terms]
-    sizes = sorted(range(len(terms)), key=lambda k: -abs(values[k]))[:SHOWN]
+    sizes = sorted(range(len(terms)), key=lambda k: -abs(float(values[k])))[:SHOWN]
     chosen = sorted(k for k in sizes if values[k] != 0 or len(terms) <= SHOWN)
     opened = []
     for k in chosen:

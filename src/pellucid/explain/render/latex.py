@@ -12,12 +12,11 @@ from pellucid.notation.printing import latex_equation
 
 PAGE = r"\usepackage[landscape,margin=15mm]{geometry}"
 PREAMBLES = {
-    "": r"\usepackage[T1]{fontenc}" + "\n" + r"\usepackage[utf8]{inputenc}",
-    "fa": "% needs XeLaTeX or LuaLaTeX, and the font\n"
-    r"\usepackage{fontspec}" + "\n" + r"\setmainfont[Script=Arabic]{DejaVu Sans}",
-    "ko": "% needs XeLaTeX or LuaLaTeX, and the font\n" + r"\usepackage{fontspec}" + "\n"
-    r"\setmainfont{Noto Sans CJK KR}",
-}  # fmt: skip
+    "": r"\usepackage[utf8]{inputenc}",
+    "fa": "% needs XeLaTeX or LuaLaTeX, and this font\n"
+    "\\usepackage{fontspec}\n\\setmainfont[Script=Arabic]{DejaVu Sans}",
+    "ko": "% needs XeLaTeX or LuaLaTeX, and this font\n\\usepackage{fontspec}\n\\setmainfont{Noto Sans CJK KR}",
+}
 """What a language needs; the empty key is for those in Latin letters."""
 
 
