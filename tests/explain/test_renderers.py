@@ -118,6 +118,9 @@ def _sum_is_right(total: dict[str, Any]) -> bool:
             assert agrees_with(term["expression"], term["shown"]), term
         assert all(_sum_is_right(inner) for inner in term["sums"])
     values = [float(term["shown"]) for term in total["terms"]]
+    if total["kind"] == "sum":
+        so_far = np.cumsum([term["value"] for term in total["terms"]])
+        assert [term["partial_sum"]["value"] for term in total["terms"]] == pytest.approx(so_far.tolist(), rel=1e-9)
     if total["kind"] == "argmax":
         return values.index(max(values)) == total["value"]
     if total["kind"] == "max":

@@ -13,7 +13,7 @@ from pellucid.explain.field import Field
 from pellucid.explain.notes import Note, notes
 from pellucid.explain.part import Number
 from pellucid.explain.proof import Proof, relative_difference
-from pellucid.explain.trace import Node, Operation, Read, Reduction, Term, Trace, with_numbers
+from pellucid.explain.trace import Node, Operation, Read, Reduction, Term, Trace, partial_sums, with_numbers
 from pellucid.notation import Affine, Equation, Expression, Tensor
 from pellucid.notation.expression import Access, Call, Const, Position, transform
 
@@ -38,13 +38,15 @@ class Element(Expression):
 class Row:
     """One term of a sum: the bound indices' values, its arithmetic by name and in numbers, its value.
 
-    `numbers` is None where the term is a single number. `outside` says that it reads beyond its tensor.
+    `numbers` is None where the term is a single number. `partial` is the sum of the terms shown up to this one, in a
+    sum. `outside` says that it reads beyond its tensor.
     """
 
     point: tuple[tuple[str, int], ...]
     named: Expression
     numbers: Expression | None
     value: Shown
+    partial: Shown | None
     outside: bool
     sums: tuple[Sum, ...]
 
@@ -180,19 +182,21 @@ def opening(trace: Trace, digits: int) -> Opening:
 
 def _sum(node: Reduction, digits: int, *, named: bool = True) -> Sum:
     more, most = enough_for_terms(node, digits)
-    rows = tuple(_row(term, more, most) for term in node.terms)
+    so_far = partial_sums(node.terms) if node.kind == "sum" else [None] * len(node.terms)
+    rows = tuple(_row(term, partial, more, most) for term, partial in zip(node.terms, so_far, strict=True))
     remainder, value = (Shown(shown(v, d), v) for v, d in ((node.remainder, more), (node.value, digits)))
     name = by_name(node) if named else None
     return Sum(node.kind, name, node.size, rows, node.folded, node.zeros, remainder, value)
 
 
-def _row(term: Term, digits: int, more: int) -> Row:
+def _row(term: Term, partial: Number | None, digits: int, more: int) -> Row:
     body = term.body
     point = tuple((index.name, value) for index, value in term.point)
     outside = any(isinstance(leaf, Read) and not leaf.inside for leaf in leaves(body))
     numbers = in_numbers(body, more) if isinstance(body, Operation) else None
     sums = tuple(_sum(r, more) for r in reductions(body))
-    return Row(point, by_name(body), numbers, Shown(shown(body.value, digits), body.value), outside, sums)
+    so_far = None if partial is None else Shown(shown(partial, digits), partial)
+    return Row(point, by_name(body), numbers, Shown(shown(body.value, digits), body.value), so_far, outside, sums)
 
 
 def leaves(node: Node) -> Iterable[Node]:

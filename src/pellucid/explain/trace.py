@@ -74,6 +74,12 @@ class Term:
     body: Node
 
 
+def partial_sums(terms: Sequence[Term]) -> list[Number]:
+    """The sums of the terms up to each of them, every one correctly rounded."""
+    values = [term.body.value for term in terms]
+    return [total(values[: k + 1]) for k in range(len(values))]
+
+
 @dataclass(frozen=True)
 class Reduction(Node):
     """A sum or maximum: its terms in order, or the largest of them; `folded` counts the others.

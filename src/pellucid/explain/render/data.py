@@ -70,6 +70,7 @@ def _row(row: Row, words: Words) -> Tree:
         "name": PLAIN.write(row.named),
         "expression": None if row.numbers is None else tree(row.numbers),
         **_number(row.value),
+        "partial_sum": None if row.partial is None else _number(row.partial),
         "outside": row.outside,
         "sums": [_sum(inner, words) for inner in row.sums],
     }

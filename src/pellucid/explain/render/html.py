@@ -130,7 +130,8 @@ class _Writer:
         words = self.words
         if total.named is not None:
             yield self.line("", self.formula(total.named))
-        rows = [f"<li>{self.row(row)}</li>" for row in total.rows]
+        last = None if total.folded or not total.rows else total.rows[-1]
+        rows = [f"<li>{self.row(row, last=row is last)}</li>" for row in total.rows]
         if total.folded:
             relation = "=" if total.kind == "sum" else "≤"
             others = escape(words.counted("others", total.folded))
@@ -140,10 +141,13 @@ class _Writer:
         terms = "\n".join(rows)
         yield self.scrolling(self.words("formula"), f'<ul class="terms">\n{terms}\n</ul>')
 
-    def row(self, row: Row) -> str:
+    def row(self, row: Row, *, last: bool) -> str:
         at = " ".join(f"{name}={value}" for name, value in row.point)
         sides = (row.named, row.value) if row.numbers is None else (row.named, row.numbers, row.value)
         outside = f" (<bdi>{escape(self.words('outside'))}</bdi>)" if row.outside else ""
+        if row.partial is not None and not last:
+            so_far = f"{escape(self.words('so_far'))}: <span dir='ltr'>{escape(row.partial.written)}</span>"
+            outside += f' <span class="partial" dir="auto">{so_far}</span>'
         inner = "".join(self.details(self.heading(s), self.sum(s), open_now=False) for s in row.sums)
         return self.label(at) + self.formula(*sides) + outside + inner
 
