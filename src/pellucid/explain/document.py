@@ -133,13 +133,14 @@ def _agreement(one: Number, other: Number) -> Shown:
 
 def _facts(proof: Proof, value: Number, digits: int) -> tuple[Fact, ...]:
     quotient = _difference_quotient(proof, digits)
+    hidden = 0 < abs(float(value)) < proof.difference.rounding
 
     def fact(key: str, number: Number, digits: int = 2, expression: Expression | None = None) -> Fact:
         return Fact(key, expression, Shown(shown(number, digits), number))
 
     return (
         fact("difference_quotient", proof.slope, digits, quotient),
-        fact("disagreement", proof.disagreement(value)),
+        fact("disagreement_hidden" if hidden else "disagreement", proof.disagreement(value)),
         fact("difference_rounding", proof.difference.rounding),
         fact("reference", proof.reference, EXACT),
         fact("bound_float64", proof.bounds["float64"]),

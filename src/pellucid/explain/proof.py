@@ -44,8 +44,11 @@ class Difference:
 
     @property
     def rounding(self) -> float:
-        """How far the slope is off if each of the two losses is off by no more than their last digit."""
-        return 2 * ROUNDOFF["float64"] * max(abs(self.above), abs(self.below)) / self.step
+        """How far the slope is off if each of the two losses is off by a last digit, its own or that of 1.
+
+        A loss of 0 is no exact one: it is what is left of larger numbers.
+        """
+        return 2 * ROUNDOFF["float64"] * max(1.0, abs(self.above), abs(self.below)) / self.step
 
     def is_enough(self, gradient: float, step: float) -> bool:
         """Whether the slope agrees, or another step's would be further off by rounding alone."""
