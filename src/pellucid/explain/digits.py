@@ -17,6 +17,8 @@ from pellucid.notation.expression import Const
 EXACT = 17
 """So many significant digits tell any two float64 numbers apart."""
 
+MANY = 1000
+
 
 def shown(value: Number, digits: int) -> str:
     """A number with that many significant digits; whole numbers of the notation and fractions as they are."""
@@ -49,17 +51,26 @@ def _has_sums(node: Node) -> bool:
     return isinstance(node, Reduction) or any(map(_has_sums, node.operands))
 
 
-def enough_for_terms(node: Reduction, digits: int) -> tuple[int, int]:
-    """The fewest digits of the terms' values, and of what is in them, from which a sum comes out as it is shown."""
+def enough_for_terms(node: Reduction, digits: int) -> int:
+    """The fewest digits of the terms' values from which a sum comes out as it is shown.
+
+    It does from these values, and from what is in the terms where someone adds that up instead; of very long sums the
+    second is not looked at.
+    """
     wanted = shown(node.value, digits)
 
     def enough(more: int) -> bool:
         values = [as_shown(term.body.value, more) for term in node.terms]
-        inside = [added_up(term.body, _enough_for_bodies(node, more)) for term in node.terms]
-        return wanted == shown(_reduced(node, values, more), digits) == shown(_reduced(node, inside, more), digits)
+        if shown(_reduced(node, values, more), digits) != wanted:
+            return False
+        return len(node.terms) > MANY or shown(_reduced(node, _insides(node, more), more), digits) == wanted
 
-    more = _fewest(digits, enough)
-    return more, _enough_for_bodies(node, more)
+    return _fewest(digits, enough)
+
+
+def _insides(node: Reduction, digits: int) -> list[Number]:
+    """The terms' values from the numbers shown in them, for values of that many digits."""
+    return [added_up(term.body, enough_for(term.body, digits)) for term in node.terms]
 
 
 def evaluated(node: Node, digits: int) -> Number:
@@ -73,9 +84,10 @@ def added_up(node: Node, digits: int, *, inside: bool = True) -> Number:
     def value(leaf: Node) -> Number:
         if not isinstance(leaf, Reduction):
             return as_shown(leaf.value, digits)
-        more, most = enough_for_terms(leaf, digits)
-        bodies = [term.body for term in leaf.terms]
-        return _reduced(leaf, [added_up(b, most) if inside else as_shown(b.value, more) for b in bodies], more)
+        more = enough_for_terms(leaf, digits)
+        if inside:
+            return _reduced(leaf, _insides(leaf, more), more)
+        return _reduced(leaf, [as_shown(term.body.value, more) for term in leaf.terms], more)
 
     return _value(node, value)
 
@@ -84,12 +96,6 @@ def _value(node: Node, value: Callable[[Node], Number]) -> Number:
     expression = with_numbers(node, lambda leaf: Const(value(leaf)))
     exact = any(isinstance(part, Const) and isinstance(part.value, Fraction) for part in expression.walk())
     return number((RATIONALS if exact else FLOATS).value(expression))
-
-
-def _enough_for_bodies(node: Reduction, digits: int) -> int:
-    """The fewest digits from which all terms come out as they are shown: with more, one of them may not again."""
-    bodies = [term.body for term in node.terms if term.body.operands]
-    return _fewest(digits, lambda more: all(_comes_out(body, digits, more) for body in bodies))
 
 
 def _reduced(node: Reduction, values: Sequence[Number], digits: int) -> Number:

@@ -182,16 +182,17 @@ def opening(trace: Trace, digits: int) -> Opening:
 
 
 def _sum(node: Reduction, digits: int, *, named: bool = True) -> Sum:
-    more, most = enough_for_terms(node, digits)
+    more = enough_for_terms(node, digits)
     so_far = partial_sums(node.terms) if node.kind == "sum" else [None] * len(node.terms)
-    rows = tuple(_row(term, partial, more, most) for term, partial in zip(node.terms, so_far, strict=True))
+    rows = tuple(_row(term, partial, more) for term, partial in zip(node.terms, so_far, strict=True))
     remainder, value = (Shown(shown(v, d), v) for v, d in ((node.remainder, more), (node.value, digits)))
     name = by_name(node) if named else None
     return Sum(node.kind, name, node.size, rows, node.folded, node.zeros, remainder, value)
 
 
-def _row(term: Term, partial: Number | None, digits: int, more: int) -> Row:
+def _row(term: Term, partial: Number | None, digits: int) -> Row:
     body = term.body
+    more = enough_for(body, digits)
     point = tuple((index.name, value) for index, value in term.point)
     outside = any(isinstance(leaf, Read) and not leaf.inside for leaf in leaves(body))
     numbers = in_numbers(body, more) if isinstance(body, Operation) else None

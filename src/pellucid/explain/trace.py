@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import accumulate
 
 import numpy as np
 
@@ -77,7 +78,11 @@ class Term:
 def partial_sums(terms: Sequence[Term]) -> list[Number]:
     """The sums of the terms up to each of them, every one correctly rounded."""
     values = [term.body.value for term in terms]
-    return [total(values[: k + 1]) for k in range(len(values))]
+    if not all(map(math.isfinite, values)):
+        return [float(value) for value in np.cumsum([float(value) for value in values])]
+    sums = list(accumulate(Fraction(value) for value in values))
+    exact = any(isinstance(value, Fraction) for value in values)
+    return [so_far if exact else float(so_far) for so_far in sums]
 
 
 @dataclass(frozen=True)
