@@ -13,10 +13,10 @@ PELLUCID := $(VENV)/bin/python -m pellucid
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check parity bench docs clean
+.PHONY: help demo test test-web check parity bench docs clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.ready-run ## train LeNet-5 on real handwritten digits, evaluate it, open numbers of it
 	@rm -rf runs/demo
@@ -30,6 +30,9 @@ demo: $(VENV)/.ready-run ## train LeNet-5 on real handwritten digits, evaluate i
 
 test: $(VENV)/.ready-dev ## run the tests, with coverage
 	$(VENV)/bin/python -m pytest -n auto --dist worksteal --cov --cov-report=term
+
+test-web: $(VENV)/.ready-web ## look at explanations as pages in Chromium, with axe-core (needs chromium on the machine)
+	$(VENV)/bin/python -m pytest -m browser tests/web
 
 check: $(VENV)/.ready-dev ## ruff, mypy --strict and the direction of imports
 	$(VENV)/bin/python -m ruff check .
@@ -70,6 +73,11 @@ $(VENV)/.ready-dev: pyproject.toml | $(VENV)/.created
 	@echo "Installing Pellucid and its test tools into $(VENV) (the first time takes a minute)"
 	@$(VENV)/bin/python -m pip install --quiet --editable '.[dev]'
 	@touch $@ $(VENV)/.ready-run
+
+$(VENV)/.ready-web: $(VENV)/.ready-dev
+	@echo "Installing the browser's driver and axe-core into $(VENV)"
+	@$(VENV)/bin/python -m pip install --quiet --editable '.[dev,web]'
+	@touch $@
 
 $(PARITY_VENV)/.ready-parity: pyproject.toml Makefile | $(PARITY_VENV)/.created
 	@echo "Installing Pellucid, $(TORCH) and $(ONNXRUNTIME) into $(PARITY_VENV) (a large download)"

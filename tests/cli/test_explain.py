@@ -67,3 +67,40 @@ def test_an_untrained_network_by_name(pellucid: Command, tmp_path: Path) -> None
 )
 def test_what_cannot_be_opened(arguments: list[str], code: int, phrases: list[str], pellucid: Command) -> None:
     pellucid("explain", *arguments).failed_with(code, *phrases)
+
+
+def test_every_form_is_written(pellucid: Command, trained: Path, tmp_path: Path) -> None:
+    what = "d conv1.weight[1,0,2,3]"
+    starts = {"latex": "\\documentclass", "mathml": "<math", "speech": "gradient by conv1.weight at 1, 0, 2, 3"}
+    for form, start in starts.items():
+        assert pellucid("explain", trained, 0, what, "--as", form).out.startswith(start)
+    tree = pellucid("explain", trained, 0, what, "--as", "json", "--digits", 9).json
+    assert tree["index"] == [1, 0, 2, 3] and tree["shown"] == f"{tree['value']:.9g}"
+    assert tree["scatter"]["value"] == pytest.approx(tree["value"], rel=1e-9)
+    file = tmp_path / "page.html"
+    done = pellucid("explain", trained, 0, what, "--as", "html", "--out", file, "--lang", "fa")
+    assert (done.code, done.out) == (0, "") and "Written to" in done.err
+    page = file.read_text(encoding="utf-8")
+    assert page.startswith('<!DOCTYPE html>\n<html lang="fa" dir="rtl">') and "http" not in page.replace(
+        "http://www.w3.org/1998/Math/MathML", ""
+    )
+
+
+def test_an_update_uses_the_runs_optimizer_and_what_it_remembers(pellucid: Command, trained: Path) -> None:
+    done = pellucid("explain", trained, 0, "update fc2.bias[0]", "--depth", 1)
+    assert "W' " not in done.out and "b'[o] = b[o] - lr * V'[o]" in done.out
+    assert "updated optimizer.momentum.fc2.bias[0]" in done.out
+    assert "This is the parameter's value after the optimiser's next step" in done.out
+
+
+def test_options_of_the_prose_and_the_proof(pellucid: Command, trained: Path) -> None:
+    done = pellucid("explain", trained, 0, "d fc2.bias[0]", "--lang", "tr", "--no-proof")
+    assert "denklem" in done.out and "kanıt" not in done.out
+    assert "kanıt" in pellucid("explain", trained, 0, "d fc2.bias[0]", "--lang", "tr").out
+    deep = pellucid("explain", trained, 0, "fc2[0]", "--depth", 5).out
+    assert "opened further" in deep and "more numbers are not opened" in deep
+
+
+def test_a_file_that_cannot_be_written(pellucid: Command, tmp_path: Path) -> None:
+    done = pellucid("explain", "notes-cnn", 0, "conv1[1,2,3]", "--out", tmp_path / "none" / "page.txt")
+    done.failed_with(5, "cannot be written")

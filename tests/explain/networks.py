@@ -1,11 +1,13 @@
 """Small networks with a batch and targets, whose numbers are opened."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 import pellucid as pc
 from pellucid.explain import explain
-from pellucid.explain.values import Question, Values, evaluate
+from pellucid.explain.values import Question, Source
 from pellucid.layers import (
     AvgPool2d,
     Conv2d,
@@ -19,7 +21,7 @@ from pellucid.layers import (
     Sigmoid,
     Softmax,
 )
-from pellucid.notation import Tensor, indices
+from pellucid.notation import Program, Tensor, indices
 
 NAMES = ("notes-mlp", "notes-cnn", "lenet5", "strided", "dilated", "pooled", "residual")
 
@@ -92,11 +94,21 @@ class Network:
             self.target = generator.normal(size=(2, classes))
         self.training = name == "pooled"
 
-    def values(self, name: str) -> tuple[Tensor, Values]:
-        loss = pc.losses.get(self.loss)
-        return evaluate(Question(self.model, self.x, self.target, loss, self.training, 5, 2), name)
+    def source(self) -> Source:
+        loss, sgd = pc.losses.get(self.loss), pc.optim.SGD(0.1)
+        return Source(Question(self.model, self.x, self.target, loss, self.training, 5, 2, sgd))
 
-    def explain(self, what: str, *, full: bool = False) -> pc.Explanation:
+    def values(self, name: str) -> tuple[Tensor, dict[str, npt.NDArray[np.generic]]]:
+        """A tensor, and all arrays of the program behind it, which the engine computes whole, in float64."""
+        source = self.source()
+        tensor = source.find(name)
+        program = Program.of([tensor])
+        given = {t.name: source.given(t) for t in program.given}
+        arrays = {t.name: np.array(given[t.name], np.int64 if t.kind == "int" else np.float64) for t in program.given}
+        every = Program(program.equations, program.tensors)
+        return tensor, pc.engines.get("numpy").compile(every, dtype="float64").run(arrays)
+
+    def explain(self, what: str, *, full: bool = False, proof: bool = False, **options: Any) -> pc.Explanation:
         return explain(
             self.model,
             self.x,
@@ -104,6 +116,9 @@ class Network:
             self.target,
             self.loss,
             full=full,
+            proof=proof,
+            optimizer=pc.optim.SGD(0.1),
+            **options,
             training=self.training,
             seed=5,
             step=2,
@@ -111,9 +126,9 @@ class Network:
 
     def tensors(self) -> list[str]:
         """The names of everything computed: forward, loss and backward."""
-        _, values = self.values("d input")
+        program = Program.of([self.source().find("d input")])
         parameters = [f"d {name}" for name in self.model.parameters]
-        computed = [t.name for t in values.program.tensors if t.role == "defined"]
+        computed = [t.name for t in program.tensors if t.role == "defined"]
         return [*computed, *parameters, "loss"]
 
 

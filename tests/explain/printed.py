@@ -49,8 +49,8 @@ class Printed:
 
 
 def parse(text: str) -> Printed:
-    """Take an explanation apart."""
-    lines = text.splitlines()
+    """Take an explanation apart, but for the second form of a gradient and its proof."""
+    lines = text.partition("\nthe same in scatter form")[0].splitlines()
     headline = lines[0].rpartition(" = ")[2]
     blocks: list[Block] = []
     arithmetic = result = ""
@@ -64,7 +64,7 @@ def parse(text: str) -> Printed:
             stated = float(parts[-1])
             blocks[-1].stated.append(stated)
             blocks[-1].evaluated.append(evaluate(parts[-2]) if len(parts) == 3 else stated)
-        elif match := re.match(r"  \d+ others?\b.*  (=|at most) (\S+)$", line):
+        elif match := re.match(r"  \d+ others?\b.*  (=|<=) (\S+)$", line):
             blocks[-1].stated.append(float(match[2]))
             blocks[-1].evaluated.append(float(match[2]))
         elif line.startswith("result "):

@@ -23,7 +23,7 @@ def test_the_traced_number_is_the_engines_and_the_printed_terms_give_it(name: st
         for _ in range(3):
             place = coordinates(tensor.extents, generator)
             explanation = network.explain(what(tensor_name, place))
-            engine = values.arrays[tensor_name][place]
+            engine = values[tensor_name][place]
             assert explanation.value == pytest.approx(float(engine), rel=1e-12, abs=1e-15), tensor_name
             if explanation.trace.tree is None or "uniform" in str(explanation):
                 continue
@@ -40,7 +40,7 @@ def test_whole_numbers_are_traced_exactly(name: str) -> None:
     tensor, values = network.values("conv1")
     for _ in range(20):
         place = coordinates(tensor.extents, generator)
-        assert network.explain(what("conv1", place)).value == values.arrays["conv1"][place]
+        assert network.explain(what("conv1", place)).value == values["conv1"][place]
 
 
 @pytest.mark.parametrize("name", ["strided", "lenet5", "dilated", "residual"])

@@ -1,5 +1,7 @@
 """`pellucid explain`: one number of a network, opened into its arithmetic."""
 
+import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,7 +9,7 @@ from typing import Any
 import click
 
 from pellucid.cli.arguments import check_name, model_option, model_options
-from pellucid.cli.output import json_option, json_result, result
+from pellucid.cli.output import json_option, json_text, message, result
 from pellucid.cli.runs import (
     Which,
     evaluation_loss,
@@ -18,9 +20,11 @@ from pellucid.cli.runs import (
     which_option,
 )
 from pellucid.cli.watch import data_progress
-from pellucid.errors import UsageError
+from pellucid.errors import ResourceError, UsageError
+from pellucid.languages import CODES, DIGIT_STYLES
 
 DEFAULT_DATA = "digits"
+OPTIMIZER_ARGUMENTS = ("lr", "momentum", "nesterov", "weight_decay", "betas", "eps")
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,28 @@ class Picture:
     "--split", type=click.Choice(["test", "validation", "train"]), default="test", show_default=True,
     help="Where an image by number is taken from.",
 )  # fmt: skip
+@click.option(
+    "--as", "form", type=click.Choice(["text", "latex", "mathml", "speech", "json", "html"]), default="text",
+    show_default=True, help="What to write; text is coloured on a terminal.",
+)  # fmt: skip
+@click.option("--out", type=click.Path(dir_okay=False), metavar="FILE", help="Write there instead of to stdout.")
+@click.option(
+    "--depth", type=click.IntRange(0), default=0, metavar="N", help="Open the numbers in it N levels further."
+)
 @click.option("--full", is_flag=True, help="Show every term of long sums.")
+@click.option(
+    "--digits", type=click.IntRange(1, 17), default=6, show_default=True, help="Significant digits of the result."
+)
+@click.option(
+    "--fractions", is_flag=True, help="Compute exactly, in fractions, where all that is computed is rational."
+)
+@click.option("--lang", type=click.Choice(CODES), default="en", show_default=True, help="Language of the prose.")
+@click.option(
+    "--digit-style", type=click.Choice(DIGIT_STYLES), default="latin", show_default=True,
+    help="Digits of the counts in prose; native ones for Persian.",
+)  # fmt: skip
+@click.option("--training", is_flag=True, help="Let the layers behave as while training: dropout, batch statistics.")
+@click.option("--no-proof", is_flag=True, help="Leave out a gradient's scatter form and finite difference.")
 @which_option
 @model_option
 @click.option("--data-root", metavar="FOLDER", help="Where the run's data are now, if they have moved.")
@@ -52,7 +77,16 @@ def command(
     what: str,
     target: str | None,
     split: str,
+    form: str,
+    out: str | None,
+    depth: int,
     full: bool,
+    digits: int,
+    fractions: bool,
+    lang: str,
+    digit_style: str,
+    training: bool,
+    no_proof: bool,
     which: Which,
     options: tuple[str, ...],
     data_root: str | None,
@@ -61,12 +95,15 @@ def command(
     """Open the number WHAT of a network into the arithmetic that gives it.
 
     IMAGE is a file, or the number of an image among the run's test images. A MODEL by name is untrained,
-    with the weights of seed 0; numbers then mean images of the data set digits.
+    with the weights of seed 0; numbers then mean images of the data set digits. WHAT is a layer's output, a
+    weight, a pixel, the loss, the gradient of the loss by any of them (d ...), a parameter after the optimiser's
+    next step (update ...), or predict.
 
     \b
-    pellucid explain runs/a 0 "conv1[2,3,4]"
-    pellucid explain runs/a 0 "d conv1.weight[2,0,1,1]"
+    pellucid explain runs/a 0 "conv1[2,3,4]" --depth 1
+    pellucid explain runs/a 0 "d conv1.weight[2,0,1,1]" --as html --out opened.html
     pellucid explain runs/a digit.png "loss" --target 7
+    pellucid explain runs/a 0 "update fc1.weight[0,3]" --lang tr
     pellucid explain lenet5 0 "fc3[0]" --full
     """
     from pellucid.explain import explain
@@ -77,14 +114,59 @@ def command(
     else:
         picture = from_file(network, run, image)
     label = picture.label if target is None else class_number(target, picture.classes)
-    if label is None and what.strip().startswith(("d ", "loss")):
+    if label is None and what.strip().startswith(("d ", "loss", "update ")):
         raise UsageError(f'"{what}" depends on the right class of the image: name it with --target.')
     loss = "cross_entropy" if run is None else evaluation_loss(run)
-    explanation = explain(network, picture.pixels[None], what, label, loss, full=full)
-    if as_json:
-        json_result({"what": what, "value": explanation.value, "label": label, "text": str(explanation)})
+    updating = update_state(run, which) if what.strip().startswith("update ") and run is not None else {}
+    explanation = explain(
+        network, picture.pixels[None], what, label, loss, full=full, depth=depth, digits=digits, fractions=fractions,
+        proof=not no_proof, lang=lang, digit_style=digit_style, training=training, **updating,
+    )  # fmt: skip
+    if as_json or form == "json":
+        value = explanation.value
+        tree = {"what": what, "label": label, "text": str(explanation), **explanation.json()}
+        written = json_text({**tree, "value": value if isinstance(value, int | float) else str(value)})
     else:
-        result(str(explanation))
+        written = rendered(explanation, form, out)
+    deliver(written, out)
+
+
+def rendered(explanation: Any, form: str, out: str | None) -> str:
+    """The explanation in one of the forms; text in colours, and with pictures, where a terminal reads it."""
+    if form == "text":
+        if out is None and sys.stdout.isatty():
+            return str(explanation.terminal(colours="NO_COLOR" not in os.environ))
+        return str(explanation)
+    return str(getattr(explanation, form)())
+
+
+def deliver(written: str, out: str | None) -> None:
+    """Print on stdout, or write to a file; ResourceError where the disk refuses."""
+    if out is None:
+        result(written.rstrip("\n"))
+        return
+    try:
+        Path(out).write_text(written.rstrip("\n") + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ResourceError(f"{out} cannot be written: {error.strerror}.") from error
+    message(f"Written to {out}")
+
+
+def update_state(run: Any, which: Which) -> dict[str, Any]:
+    """A run's optimiser with what it remembers, and the number of steps done, from its checkpoint."""
+    from pellucid import optim
+    from pellucid.train import checkpoint
+
+    stored = checkpoint.load(run.folder / "ckpt" / which)
+    settings = dict(run.config.get("optimizer", {}))
+    name = settings.pop("name", None)
+    if name not in optim.names():
+        raise UsageError(f"the run's own optimizer, {name}, cannot be made here; open its updates in Python.")
+    if "betas" in settings:
+        settings["betas"] = tuple(settings["betas"])
+    memory = {name: array for name, array in stored.state.items() if name.startswith("optimizer.")}
+    optimizer = optim.get(name, **{key: value for key, value in settings.items() if key in OPTIMIZER_ARGUMENTS})
+    return {"optimizer": optimizer, "optimizer_state": memory, "step": int(stored.state["counter.step"])}
 
 
 def numbered(network: Any, run: Any, number: int, split: str, root: str | None) -> Picture:

@@ -23,8 +23,13 @@ def message(text: str) -> None:
 
 
 def json_result(value: Any) -> None:
-    """Print a result as JSON on stdout; NaN and infinities, which JSON does not have, become null."""
-    click.echo(json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False))
+    """Print a result as JSON on stdout."""
+    click.echo(json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """A value as JSON; NaN and infinities, which JSON does not have, become null."""
+    return json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def plain(value: Any) -> Any:

@@ -1,6 +1,6 @@
 """Opening one number of a network, forward or backward, into its arithmetic."""
 
-from pellucid.explain.explanation import Explanation, explain
-from pellucid.explain.trace import Trace, trace
+from pellucid.explain.explanation import FORMATS, Explanation, explain
+from pellucid.explain.trace import Trace, Tracer, traced
 
-__all__ = ["Explanation", "Trace", "explain", "trace"]
+__all__ = ["FORMATS", "Explanation", "Trace", "Tracer", "explain", "traced"]

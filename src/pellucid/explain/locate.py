@@ -10,6 +10,9 @@ from pellucid.errors import ShapeError, UsageError
 from pellucid.notation import Affine, Equation, Index, Program, Tensor
 from pellucid.notation.expression import accesses
 
+NAMED = 40
+"""An error names so many tensors of a model."""
+
 
 def parse(what: str) -> tuple[str, tuple[int, ...]]:
     """The tensor's name and the coordinates in `what`; UsageError if it is not of the form name[i,j,...]."""
@@ -24,7 +27,8 @@ def unknown(name: str, known: Sequence[str]) -> UsageError:
     """The error for a tensor that does not exist, with the name that was probably meant."""
     near = get_close_matches(name, known, n=1, cutoff=0.6)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return UsageError(f"there is no tensor {name!r}.{hint} There are {', '.join(known)}")
+    some = ", ".join(known[:NAMED]) + (f" and {len(known) - NAMED} more" if len(known) > NAMED else "")
+    return UsageError(f"there is no tensor {name!r}.{hint} There are {some}")
 
 
 def element(tensor: Tensor, coordinates: tuple[int, ...], per_image: bool) -> tuple[int, ...]:

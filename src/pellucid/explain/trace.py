@@ -1,20 +1,24 @@
 """One number as a tree: the equation that writes it, and every operand with its coordinates and its value.
 
-The tree is data only; `text` and later renderers turn it into something to read.
+The tree is data only; the renderers turn it into something to read. Its leaves, elements of other tensors, open
+again: each is a trace of its own, down to pixels and parameters or up to the loss.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from itertools import accumulate
 
 import numpy as np
 
-from pellucid.explain import arithmetic, locate
-from pellucid.explain.arithmetic import Array, Arrays
-from pellucid.notation import Equation, Index, Program, Tensor
-from pellucid.notation.expression import Access, Const, Expression, Position, Reduce, substitute
+from pellucid.explain import locate
+from pellucid.explain.arithmetic import FLOATS, Arithmetic, reduced
+from pellucid.explain.part import Array, Number, Part, Parts, number
+from pellucid.notation import Equation, Index, Tensor
+from pellucid.notation.expression import Access, Const, Expression, Position, Reduce, accesses, substitute
 
 SHORT = 12
 """A sum of up to this many terms is shown as it is."""
@@ -22,7 +26,8 @@ SHORT = 12
 LARGEST = 8
 """Of a longer sum, so many terms are shown; the others are summed up."""
 
-Number = float | int
+OPENED = 40
+"""So many numbers are opened further at most, the nearest first."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,16 @@ class Term:
     body: Node
 
 
+def partial_sums(terms: Sequence[Term]) -> list[Number]:
+    """The sums of the terms up to each of them, every one correctly rounded."""
+    values = [term.body.value for term in terms]
+    if not all(map(math.isfinite, values)):
+        return [float(value) for value in np.cumsum([float(value) for value in values])]
+    sums = list(accumulate(Fraction(value) for value in values))
+    exact = any(isinstance(value, Fraction) for value in values)
+    return [so_far if exact else float(so_far) for so_far in sums]
+
+
 @dataclass(frozen=True)
 class Reduction(Node):
     """A sum or maximum: its terms in order, or the largest of them; `folded` counts the others.
@@ -92,7 +107,7 @@ class Trace:
 
     `equation` and `tree` are None for a given tensor (input, parameter, state, constant) and for an element
     that no part of the definition writes, which is 0. `part` numbers the equation among the `parts` that
-    define the tensor.
+    define the tensor. `opened` are the traces of elements in the tree; `unopened` says how many more there were.
     """
 
     tensor: Tensor
@@ -103,6 +118,8 @@ class Trace:
     tree: Node | None = None
     part: int = 0
     parts: int = 0
+    opened: tuple[Trace, ...] = ()
+    unopened: int = 0
 
     def walk(self) -> Iterator[Node]:
         """All nodes of the tree, the root first."""
@@ -114,49 +131,63 @@ class Trace:
             stack += [*reversed([*node.operands, *(term.body for term in terms)])]
 
 
-def trace(
-    program: Program, arrays: Arrays, tensor: Tensor, coordinates: tuple[int, ...], *, full: bool = False
-) -> Trace:
-    """Open one element of a tensor of a program whose values are known; `full` keeps every term of a sum."""
-    equations = program.definition(tensor)
-    if not equations:
-        return Trace(tensor, coordinates, number(arrays[tensor.name][coordinates]))
-    found = locate.writer(equations, coordinates)
-    if found is None:
-        return Trace(tensor, coordinates, 0.0, parts=len(equations))
-    part, equation, point = found
-    tree = _Tracer(arrays, full).open(equation.value, point)
-    return Trace(tensor, coordinates, tree.value, equation, tuple(point.items()), tree, part, len(equations))
+@dataclass
+class Tracer:
+    """Opens elements of tensors whose numbers are known, in float64 or in exact arithmetic.
 
+    `full` keeps every term of a sum.
+    """
 
-def number(value: Array) -> Number:
-    """One element of an array as a plain number."""
-    return int(value) if np.asarray(value).dtype.kind in "iub" else float(value)
+    parts: Parts
+    full: bool = False
+    arithmetic: Arithmetic = field(default=FLOATS)
 
+    def trace(self, tensor: Tensor, coordinates: tuple[int, ...], depth: int = 0) -> Trace:
+        """Open an element, and the elements in its tree `depth` levels further."""
+        found = self.element(tensor, coordinates)
+        seen = {(tensor, coordinates)}
+        level = [found]
+        opened: list[Trace] = []
+        unopened = 0
+        for _ in range(depth):
+            leaves = [leaf for opening in level for leaf in leaves_to_open(opening, seen)]
+            room = OPENED - len(opened)
+            unopened += max(len(leaves) - room, 0)
+            level = [self.element(leaf.tensor, leaf.coordinates) for leaf in leaves[:room]]
+            opened += level
+        return replace(found, opened=tuple(opened), unopened=unopened)
 
-@dataclass(frozen=True)
-class _Tracer:
-    arrays: Arrays
-    full: bool
+    def element(self, tensor: Tensor, coordinates: tuple[int, ...]) -> Trace:
+        """Open one element by its equation."""
+        if not tensor.definition:
+            return Trace(tensor, coordinates, self.parts[tensor.name].element(coordinates))
+        found = locate.writer(tensor.definition, coordinates)
+        if found is None:
+            return Trace(tensor, coordinates, 0.0, parts=len(tensor.definition))
+        part, equation, point = found
+        tree = self.open(equation.value, point)
+        return Trace(
+            tensor, coordinates, tree.value, equation, tuple(point.items()), tree, part, len(tensor.definition)
+        )
 
     def open(self, node: Expression, point: Mapping[Index, int]) -> Node:
         here = substitute(node, point)
         match node:
             case Const() | Position():
-                return Literal(here, number(arithmetic.value(node, point)))
+                return Literal(here, number(self.arithmetic.value(node, point)))
             case Access(tensor, at, outside):
                 place = tuple(affine.evaluate(point) for affine in at)
                 inside = all(0 <= p < extent for p, extent in zip(place, tensor.extents, strict=True))
-                value = number(self.arrays[tensor.name][place]) if inside else outside
+                value = self.parts[tensor.name].element(place) if inside else outside
                 return Read(here, value, tensor, place, inside)
             case Reduce():
                 return self.reduction(node, here, point)
         parts = tuple(self.open(child, point) for child in node.children)
         unvalued = Operation(here, 0, parts)
-        return replace(unvalued, value=number(arithmetic.value(with_numbers(unvalued))))
+        return replace(unvalued, value=number(self.arithmetic.value(with_numbers(unvalued))))
 
     def reduction(self, node: Reduce, here: Expression, point: Mapping[Index, int]) -> Reduction:
-        bodies = np.asarray(arithmetic.bodies(node, point, self.arrays))
+        bodies = np.asarray(self.arithmetic.bodies(node, point, self.parts))
         chosen = self._chosen(node.kind, bodies)
         extents = [i.size for i in node.indices]
         terms = []
@@ -172,7 +203,7 @@ class _Tracer:
     def _reduced(self, kind: str, bodies: Array) -> Number:
         if kind == "sum":
             return total(bodies.tolist())
-        return number(arithmetic.reduced(kind, bodies))
+        return number(reduced(kind, bodies))
 
     def _folded(self, kind: str, rest: Array) -> Number:
         if kind == "sum":
@@ -199,6 +230,34 @@ def with_numbers(node: Node, shown: Callable[[Node], Expression] = _exact) -> Ex
     return shown(node)
 
 
-def total(values: list[float]) -> float:
-    """The sum, correctly rounded where it is finite."""
-    return math.fsum(values) if all(map(math.isfinite, values)) else float(np.sum(values))
+def total(values: Sequence[Number]) -> Number:
+    """The sum, correctly rounded where it is finite; exact for fractions."""
+    if any(isinstance(value, Fraction) for value in values):
+        return sum((Fraction(value) for value in values), Fraction(0))
+    return math.fsum(values) if all(map(math.isfinite, values)) else float(np.sum([float(value) for value in values]))
+
+
+def leaves_to_open(trace: Trace, seen: set[tuple[Tensor, tuple[int, ...]]]) -> list[Read]:
+    """The computed elements in a trace's tree that have not been seen, which they then are."""
+    found = []
+    for node in trace.walk():
+        if isinstance(node, Read) and node.inside and node.tensor.definition:
+            if (node.tensor, node.coordinates) not in seen:
+                found.append(node)
+            seen.add((node.tensor, node.coordinates))
+    return found
+
+
+def read_within(tensor: Tensor, depth: int) -> set[Tensor]:
+    """The tensors that an element's trace reads, opened `depth` levels further."""
+    found: set[Tensor] = set()
+    level = {tensor}
+    for _ in range(depth + 1):
+        level = {a.tensor for t in level for e in t.definition for a in accesses(e.value)} - found
+        found |= level
+    return found
+
+
+def traced(arrays: Mapping[str, Array], tensor: Tensor, coordinates: tuple[int, ...], *, full: bool = False) -> Trace:
+    """Open one element where the arrays of all tensors are known by name."""
+    return Tracer({name: Part.whole(array) for name, array in arrays.items()}, full).trace(tensor, coordinates)

@@ -98,6 +98,17 @@ def derive(
     return wanted
 
 
+def contributions(equation: Equation, gradient: Tensor, wrt: Tensor) -> list[Read]:
+    """What an equation hands down to a tensor that it reads, before it is solved for that tensor's indices.
+
+    Each read is given with the factors whose product reaches it, at every value of the equation's own indices and
+    of the bound ones listed: the gradient as it is scattered, where `derive` says how it is gathered.
+    """
+    descent = Descent(equation, {wrt})
+    descent.push(equation.value, (Access(gradient, equation.at),), (), ())
+    return [read for read in descent.reads if read.access.tensor is wrt]
+
+
 def _depends_on(forward: list[Tensor], wrt: tuple[Tensor, ...]) -> set[Tensor]:
     """The tensors through which a gradient must flow to reach `wrt`."""
     needed = set(wrt)
