@@ -31,7 +31,7 @@ demo: $(VENV)/.ready-run ## train LeNet-5 on real handwritten digits, evaluate i
 test: $(VENV)/.ready-dev ## run the tests, with coverage
 	$(VENV)/bin/python -m pytest -n auto --dist worksteal --cov --cov-report=term
 
-test-web: $(VENV)/.ready-web ## look at explanations as pages in Chromium, with axe-core (needs chromium on the machine)
+test-web: $(VENV)/.ready-web ## look at explanations as pages in Chromium, with axe-core (installs both)
 	$(VENV)/bin/python -m pytest -m browser tests/web
 
 check: $(VENV)/.ready-dev ## ruff, mypy --strict and the direction of imports
@@ -77,6 +77,7 @@ $(VENV)/.ready-dev: pyproject.toml | $(VENV)/.created
 $(VENV)/.ready-web: $(VENV)/.ready-dev
 	@echo "Installing the browser's driver and axe-core into $(VENV)"
 	@$(VENV)/bin/python -m pip install --quiet --editable '.[dev,web]'
+	@command -v chromium >/dev/null || tools/install_chromium.sh $(VENV)
 	@touch $@
 
 $(PARITY_VENV)/.ready-parity: pyproject.toml Makefile | $(PARITY_VENV)/.created

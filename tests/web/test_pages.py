@@ -25,10 +25,11 @@ SCREENS = [("light", 320), ("dark", 320), ("light", 1000), ("dark", 1000)]
 def browser() -> Iterator[Any]:
     playwright = pytest.importorskip("playwright.sync_api", reason="`make test-web` installs playwright")
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no chromium here (Debian, Ubuntu: apt install chromium)")
     with playwright.sync_playwright() as driver:
-        found = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        try:  # without a path: Playwright's own copy
+            found = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        except playwright.Error as error:
+            pytest.skip(f"no chromium here (Debian, Ubuntu: apt install chromium): {error}")
         yield found
         found.close()
 
