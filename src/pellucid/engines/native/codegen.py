@@ -12,7 +12,7 @@ generation, by far the longest part, that is not needed when every module has a 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
@@ -95,11 +95,11 @@ def compile_object(text: str, target: Target) -> bytes:
     return _emit(module, machine)
 
 
-def compile_objects(texts: Sequence[str], target: Target, workers: int = 1) -> list[bytes]:
-    """Object code of several modules, compiled by several threads at a time."""
-    if workers <= 1 or len(texts) <= 1:
+def compile_objects(texts: Iterable[str], target: Target, workers: int = 1) -> list[bytes]:
+    """Object code of several modules, compiled by several threads at a time, the first while the next is written."""
+    if workers <= 1:
         return [compile_object(text, target) for text in texts]
-    with ThreadPoolExecutor(min(workers, len(texts)), "pellucid-compile") as pool:
+    with ThreadPoolExecutor(workers, "pellucid-compile") as pool:
         return list(pool.map(lambda text: compile_object(text, target), texts))
 
 

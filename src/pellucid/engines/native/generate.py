@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -80,10 +80,15 @@ def generate(kernels: Sequence[Kernel], target: cpu.Target, store: ObjectCache) 
             missing[key] = kernel
         else:
             found[key] = Code(_name(key), int.from_bytes(entry[:TASK_BYTES], "little"), entry[TASK_BYTES:])
-    written = {key: write(kernel, _name(key), target) for key, kernel in missing.items()}
-    texts = [text for text, _, _ in written.values()]
-    objects = codegen.compile_objects(texts, target, os.cpu_count() or 1)
-    for (key, (_, count, _)), data in zip(written.items(), objects, strict=True):
+    counts: dict[str, int] = {}
+
+    def texts() -> Iterator[str]:
+        for key, kernel in missing.items():
+            text, counts[key], _ = write(kernel, _name(key), target)
+            yield text
+
+    objects = codegen.compile_objects(texts(), target, os.cpu_count() or 1)
+    for (key, count), data in zip(counts.items(), objects, strict=True):
         store.put(key, count.to_bytes(TASK_BYTES, "little") + data)
         found[key] = Code(_name(key), count, data)
     return [found[key] for key in keys]
