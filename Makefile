@@ -47,7 +47,7 @@ docs: $(VENV)/.ready-run ## run the examples of README.md and docs/, check their
 	$(VENV)/bin/python tools/check_docs.py
 
 bench: $(PARITY_VENV)/.ready-parity ## measure speed on this machine, beside PyTorch (in an environment of its own)
-	@set -e; for program in networks layers accuracy contraction; do \
+	@set -e; for program in networks architectures layers accuracy contraction; do \
 	    echo "== bench/$$program.py"; $(PARITY_VENV)/bin/python "bench/$$program.py"; done
 
 clean: ## remove environments, caches and build products (runs/ stays)

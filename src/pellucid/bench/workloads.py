@@ -141,8 +141,14 @@ class Convolution:
 
 Workload = Network | Convolution
 
-BATCHES = {"notes-cnn": (1, 32, 128), "lenet5": (1, 64)}
-"""The networks measured unless others are named, with their batch sizes."""
+SMALL = ("notes-cnn", "lenet5")
+"""The networks measured unless others are named."""
+
+BATCHES = {
+    "notes-cnn": (1, 32, 128), "lenet5": (1, 64),
+    "alexnet": (16,), "vgg16": (4,), "resnet18": (16,), "resnet50": (8,), "googlenet": (16,),
+}  # fmt: skip
+"""The usual batch sizes."""
 
 OTHER_BATCHES = (1, 32)
 
@@ -168,7 +174,7 @@ def networks(names: Sequence[str], batch: int | None, training: bool | None) -> 
     return [
         Network(name, size, kind)
         for kind in kinds
-        for name in names or BATCHES
+        for name in names or SMALL
         for size in ((batch,) if batch else BATCHES.get(name, OTHER_BATCHES))
     ]
 
