@@ -1,4 +1,4 @@
-"""Training steps and predictions of AlexNet, VGG-16, ResNet-18 and -50 and GoogLeNet, beside PyTorch where it is installed.
+"""Training steps and predictions of AlexNet, VGG-16, ResNet-18, ResNet-50 and GoogLeNet, beside PyTorch.
 
 python bench/architectures.py                    all of them, with their usual batch sizes; takes ten minutes
 python bench/architectures.py --mode eager       options are those of `pellucid bench`
