@@ -96,7 +96,7 @@ class Network:
 
     def compile(self, wanted: Sequence[Tensor]) -> Run:
         """A function from arrays by name ("input", and any other input of the equations) to the wanted values."""
-        executable = self._engine.compile(Program.of(dict.fromkeys(wanted)), dtype=self._dtype)
+        executable = self._engine.compile(Program.of(wanted), dtype=self._dtype)
         parameters = parameter_arrays(self.model, floats(self._dtype))
         names = [t.name for t in wanted]
 
