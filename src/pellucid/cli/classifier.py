@@ -109,9 +109,8 @@ def _each(option: str, numbers: tuple[float, ...], channels: int) -> tuple[float
     from pellucid.train.settings import counted
 
     if len(numbers) not in (1, channels):
-        raise UsageError(
-            f"{option} has {counted(len(numbers), 'number')}, but the model's images have {counted(channels, 'channel')}."
-        )
+        has = counted(len(numbers), "number")
+        raise UsageError(f"{option} has {has}, but the model's images have {counted(channels, 'channel')}.")
     return numbers * channels if len(numbers) == 1 else numbers
 
 
