@@ -12,9 +12,6 @@ import click
 from pellucid.cli.runs import Which, image_size, model_or_run, prepare
 from pellucid.errors import DataError, UsageError
 
-PROBABILITIES = ("Softmax", "Sigmoid")
-"""Layers, and operators of ONNX, whose outputs need no softmax."""
-
 
 class Numbers(click.ParamType["tuple[float, ...]"]):
     """One number, or one for each channel, written 0.485,0.456,0.406."""
@@ -53,12 +50,12 @@ class Classifier:
     prepare: Callable[[Path], Any]
 
     def probabilities(self, images: Any, engine: str | None) -> Any:
-        """The probability of every class for each image, by the softmax of the model's outputs.
+        """The probability of every class for each image.
 
         Raises UsageError for a model that does not classify, or has other classes than are named.
         """
         from pellucid.execution import predict
-        from pellucid.layers import Softmax
+        from pellucid.models.output import probabilities
 
         outputs = predict(self.model, images, engine=engine)
         scores = outputs.reshape(len(outputs), -1)
@@ -67,8 +64,7 @@ class Classifier:
             raise UsageError(f"this network gives no score for each class of an image, but {shape} numbers.")
         if self.classes is not None and len(self.classes) != scores.shape[1]:
             raise UsageError(f"the model has {scores.shape[1]} classes, but {len(self.classes)} are named.")
-        last = self.model.nodes[self.model.output].layer
-        return scores if type(last).__name__ in PROBABILITIES else predict(Softmax(), scores, engine=engine)
+        return probabilities(self.model, scores)
 
     def name(self, number: int) -> str:
         """A class by its name, or its number as text."""
