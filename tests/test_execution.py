@@ -7,6 +7,7 @@ import pellucid as pc
 from pellucid.errors import ShapeError, UsageError
 from pellucid.execution import PREDICTION_BATCH
 from pellucid.layers import Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU
+from pellucid.notation import Program, Tensor
 
 SHAPE = (1, 6, 6)
 
@@ -219,3 +220,14 @@ def test_arguments_that_are_refused(call: object, message: str) -> None:
     assert callable(call)
     with pytest.raises(UsageError, match=message):
         call()
+
+
+def test_a_tensor_wanted_twice_is_computed_once(engine: str, generator: np.random.Generator) -> None:
+    """In every layout of the native engine, of which this many channels take the one by channels."""
+    layer = Conv2d(32, 64, 3).init(seed=2)
+    pc.execution.name_parameters(layer)
+    x, image = generator.normal(size=(2, 32, 6, 6)).astype(np.float32), Tensor("X", (2, 32, 6, 6), role="input")
+    y = layer.build((image,), "", None)
+    out = pc.engines.get(engine).compile(Program.of([y, y])).run({**layer.parameters, "X": x})
+    assert list(out) == [y.name]
+    np.testing.assert_allclose(out[y.name], pc.predict(layer, x, engine="numpy"), rtol=1e-4, atol=1e-5)

@@ -1,9 +1,14 @@
 """`pellucid look`: pictures of trained and untrained networks, and what cannot be shown."""
 
+import base64
+import io
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.cli.conftest import Command, draw
 
@@ -32,6 +37,24 @@ def test_text_names_the_files_and_the_fields(pellucid: Command, trained: Path, t
         ["conv1", "4x24x24", "5x5", "1x1", "0,", "0"]
     ]
     assert f"Open {tmp_path / 'report.html'}" in done.err
+
+
+def test_the_report_of_the_run_shows_the_sheets(pellucid: Command, trained: Path, tmp_path: Path) -> None:
+    run = tmp_path / "my run"
+    shutil.copytree(trained, run)
+    before = (run / "report.html").read_text(encoding="utf-8")
+    assert f"pellucid look {trained} 0" in before
+    assert pellucid("look", run, 1, "--what", "filters", "--out", tmp_path / "elsewhere").code == 0
+    assert (run / "report.html").read_text(encoding="utf-8") == before
+    done = pellucid("look", run, 1, "--what", "receptive,filters")
+    assert done.code == 0 and f"{run / 'report.html'} shows them, too" in done.err
+    after = (run / "report.html").read_text(encoding="utf-8")
+    assert 'href="look/report.html"' in after and "Image 1 of the test images: the network says" in after
+    for name in ("receptive", "filters-conv1"):
+        assert f'href="look/{name}.png"' in after and (run / "look" / f"{name}.png").is_file()
+    embedded = [base64.b64decode(data) for data in re.findall(r"base64,([^\"]+)", after[after.index('id="inside"') :])]
+    with Image.open(io.BytesIO(embedded[0])) as small, Image.open(run / "look" / "receptive.png") as whole:
+        assert small.width == 320 < whole.width
 
 
 def test_a_file_and_an_untrained_network(pellucid: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,9 @@ def test_a_run(pellucid: Command, trained: Path) -> None:
 def test_what_does_not_fit(pellucid: Command, tmp_path: Path) -> None:
     pellucid("summary", "lenet").failed_with(2, "unknown model 'lenet'", "Did you mean 'lenet5'")
     pellucid("summary", tmp_path).failed_with(2, "holds no run")
+    pellucid("summary", tmp_path / "run").failed_with(2, "run does not exist: give the name of a model, a run folder")
+    (tmp_path / "weights.pth").touch()
+    pellucid("summary", tmp_path / "weights.pth").failed_with(2, "weights.pth is a file: give the name of a model")
     pellucid("summary", "lenet5", "--input-shape", "1,64,64").failed_with(2, '"fc1"', "400")
     pellucid("summary", "lenet5", "--input-shape", "28").failed_with(2, "'28' is not channels, height and width")
 
@@ -39,6 +42,7 @@ def test_the_list_of_models(pellucid: Command) -> None:
     listed = {row["name"]: row for row in pellucid("models", "--json").json}
     assert listed["notes-cnn"]["parameters"] == 6_070
     assert listed["notes-cnn"]["input_shape"] == [1, 28, 28]
+    assert "LeCun" in listed["lenet5"]["paper"] and listed["lenet5"]["multiply_adds"] == 416_520
     assert listed["lenet5"]["options"]["activation"] == "tanh"
     assert listed["lenet5"]["defaults"]["optimizer"] == "sgd"
     text = pellucid("models").out

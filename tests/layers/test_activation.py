@@ -14,6 +14,12 @@ LeakyReLU: Any = pc.layers.LeakyReLU
 ALL = {
     "relu": pc.layers.ReLU,
     "leaky_relu": pc.layers.LeakyReLU,
+    "elu": pc.layers.ELU,
+    "softplus": pc.layers.Softplus,
+    "silu": pc.layers.SiLU,
+    "hardswish": pc.layers.Hardswish,
+    "gelu": pc.layers.GELU,
+    "gelu tanh": lambda: pc.layers.GELU("tanh"),
     "sigmoid": pc.layers.Sigmoid,
     "tanh": pc.layers.Tanh,
     "scaled_tanh": pc.layers.ScaledTanh,
@@ -62,16 +68,53 @@ def test_logarithm_of_a_vanishing_probability(engine: str, dtype: str) -> None:
     np.testing.assert_allclose(dx, [-1, 1])
 
 
-@every_activation
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_what_is_not_a_number_is_not_hidden(kind: str, bad: float, engine: str) -> None:
-    """NaN stays NaN wherever it enters; infinity never turns into another element's finite value."""
-    with np.errstate(invalid="ignore"):
-        y, _ = apply(ALL[kind](), [0.5, bad, -0.5], engine=engine, dtype="float32")
-    if np.isnan(bad):
-        assert np.isnan(y[1]), f"{kind}(NaN) = {y[1]}"
-    elif kind not in ("softmax", "log_softmax"):
-        assert np.isfinite(y[0]) and np.isfinite(y[2])
+NAN, INF = float("nan"), float("inf")
+
+AT_INFINITY: dict[str, tuple[float, float]] = {
+    "relu": (INF, 0),  # max(x, 0)
+    "leaky_relu": (INF, -INF),  # 0.01 * -inf below 0
+    "elu": (INF, -1),  # exp(-inf) - 1
+    "softplus": (INF, 0),  # x beyond the threshold; log(1 + 0)
+    "silu": (INF, NAN),  # inf * 1; -inf * 0
+    "hardswish": (INF, NAN),  # inf * 6 / 6; -inf * 0 / 6
+    "gelu": (INF, NAN),  # inf * (1 + 1) / 2; -inf * (1 - 1) / 2
+    "gelu tanh": (INF, NAN),
+    "sigmoid": (1, 0),
+    "tanh": (1, -1),
+    "scaled_tanh": (1.7159, -1.7159),
+}
+"""The value at infinity and at minus infinity of each function of one value, by its formula."""
+
+
+@pytest.mark.parametrize("kind", AT_INFINITY)
+def test_what_is_not_finite(kind: str, engine: str, dtype: str) -> None:
+    """NaN stays NaN, infinity gives what the formula gives, and neither touches its neighbours."""
+    row = [0.5, NAN, INF, -INF, -0.5] * 7  # more than a vector, and a rest
+    with np.errstate(invalid="ignore", over="ignore"):
+        y, _ = apply(ALL[kind](), row, engine=engine, dtype=dtype)
+        alone, _ = apply(ALL[kind](), [0.5, -0.5], engine=engine, dtype=dtype)
+    above, below = AT_INFINITY[kind]
+    np.testing.assert_allclose(y, [alone[0], NAN, above, below, alone[1]] * 7, rtol=1e-6)
+
+
+def test_softplus_beyond_every_threshold_keeps_nan(engine: str, dtype: str) -> None:
+    for layer in (pc.layers.Softplus(beta=2.0), pc.layers.Softplus(threshold=-1.0)):
+        y, dx = apply(layer, [NAN, 30.0], engine=engine, dtype=dtype)
+        assert np.isnan(y[0]) and np.isnan(dx[0])
+        assert (y[1], dx[1]) == (30.0, 1.0)
+
+
+@pytest.mark.parametrize("kind", ["softmax", "log_softmax"])
+def test_softmax_of_what_is_not_finite(kind: str, engine: str, dtype: str) -> None:
+    """With exp(x - max): NaN and inf - inf reach every class of their row, minus infinity has probability 0."""
+    rows = np.array([[0.5, NAN, -0.5], [0.5, INF, -0.5], [0.5, -INF, -0.5], [1.0, 0.0, 1.0]], dtype)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        y = pc.predict(ALL[kind](), rows, engine=engine, dtype=dtype)
+        two = 1 / (1 + np.exp(-1.0)), 0.0, 1 / (1 + np.exp(1.0))
+        expected = np.log(two) if kind == "log_softmax" else np.array(two)
+    assert np.isnan(y[:2]).all()
+    np.testing.assert_allclose(y[2], expected, rtol=1e-5)
+    assert np.isfinite(y[3]).all()
 
 
 @every_activation

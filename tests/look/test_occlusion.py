@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,12 @@ import pytest
 
 import pellucid as pc
 from pellucid.errors import UsageError
+from pellucid.formats.onnx import export_onnx, import_onnx
 from pellucid.look.network import Network
-from pellucid.look.occlusion import occlusion, patch_for, probabilities, spread
+from pellucid.look.occlusion import occlusion, patch_for, spread
 from pellucid.look.receptive import Fields
 from pellucid.look.top import crop, top_images
+from pellucid.models.output import probabilities
 
 Array = npt.NDArray[Any]
 layers = pc.layers
@@ -72,12 +75,27 @@ def test_probabilities_of_every_ending() -> None:
     plain = model()
     (scores,) = Network(plain, (1, 9, 8)).values([Network(plain, (1, 9, 8)).output], IMAGES[:1])
     wanted = [chance(plain, IMAGES[0], k) for k in range(4)]
-    np.testing.assert_allclose(probabilities(Network(plain, (1, 9, 8)), scores)[0], wanted, rtol=1e-5)
+    np.testing.assert_allclose(probabilities(plain, scores)[0], wanted, rtol=1e-5)
     for last in (layers.Softmax(), layers.LogSoftmax()):
         ended = model(last)
         network = Network(ended, (1, 9, 8))
         (output,) = network.values([network.output], IMAGES[:1])
-        np.testing.assert_allclose(probabilities(network, output)[0], wanted, rtol=1e-5)
+        np.testing.assert_allclose(probabilities(ended, output)[0], wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize("last", [layers.Softmax, layers.LogSoftmax])
+def test_probabilities_of_a_model_in_an_onnx_file(last: type[layers.Layer], tmp_path: Path) -> None:
+    """Its last node is an operator of that name; the scores are what it reads."""
+    pytest.importorskip("onnx")
+    plain, ended = model(), model(last())
+    export_onnx(ended, tmp_path / "m.onnx", (1, 9, 8))
+    graph = import_onnx(tmp_path / "m.onnx")
+    output = pc.predict(graph, IMAGES[:1])
+    wanted = [chance(plain, IMAGES[0], k) for k in range(4)]
+    np.testing.assert_allclose(probabilities(graph, output)[0], wanted, rtol=1e-5)
+    network = Network(graph, (1, 9, 8))
+    (scores,) = network.values([network.scores], IMAGES[:1])
+    np.testing.assert_allclose(scores, pc.predict(plain, IMAGES[:1]), rtol=1e-5, atol=1e-6)
 
 
 def test_a_patch_must_have_a_size() -> None:

@@ -25,6 +25,11 @@ def test_each_tensor_comes_after_what_it_reads_and_only_what_is_wanted_comes() -
     assert str(Program.of([b])) == "A[k] = X[k] * 2\nB[k] = A[k] + X[k]"
 
 
+def test_an_output_wanted_twice_is_one() -> None:
+    _, a, b, _ = chain()
+    assert Program.of([b, a, b]).outputs == (b, a)
+
+
 def test_parts_stay_together() -> None:
     x, y = Tensor("X", (3,), role="input"), Tensor("Y", (6,))
     y[2 * K] = x[K]

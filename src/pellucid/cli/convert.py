@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from pellucid.cli.output import json_option, json_result, result
+from pellucid.errors import UsageError
 
 
 @click.command()
@@ -23,10 +24,13 @@ def command(source: str, target: str, key: str | None, as_json: bool) -> None:
     pellucid convert checkpoint.pth weights.safetensors --key state_dict
     """
     from pellucid.formats import convert_checkpoint
+    from pellucid.train.settings import counted
 
+    if not target.endswith(".safetensors"):
+        raise UsageError(f"{target} is to hold safetensors: end its name in .safetensors.")
     tensors: dict[str, Any] = convert_checkpoint(source, target, key=key)
     numbers = sum(int(values.size) for values in tensors.values())
     if as_json:
         json_result({"file": target, "tensors": {n: list(v.shape) for n, v in tensors.items()}, "numbers": numbers})
     else:
-        result(f"{target}: {len(tensors)} tensors, {numbers:,} numbers")
+        result(f"{target}: {counted(len(tensors), 'tensor')}, {counted(numbers, 'number')}")

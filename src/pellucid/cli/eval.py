@@ -86,6 +86,11 @@ def command(
     """
     from pellucid.train import evaluate, load_run
 
+    if run.endswith(".onnx"):
+        raise UsageError(
+            f"{run} is a model without data of its own, and eval measures on the images that a training kept apart. "
+            "`pellucid predict` classifies images with it."
+        )
     required = [Requirement.parse(text) for text in requirements]
     trained = load_run(run, which=which)
     splits = restore_data(trained, data_root)

@@ -53,10 +53,11 @@ def command(
     shape = input_shape or (tuple(run.data["image_shape"]) if run else None)
     if kind == "safetensors":
         from pellucid.formats import save_model
+        from pellucid.train.settings import counted
 
         save_model(network, out, network.spec)
-        written = {"file": out, "tensors": len(network.tensors())}
-        json_result(written) if as_json else result(f"{out}: {written['tensors']} tensors")
+        count = len(network.tensors())
+        json_result({"file": out, "tensors": count}) if as_json else result(f"{out}: {counted(count, 'tensor')}")
         return
     write_onnx(network, out, shape, as_json)
 

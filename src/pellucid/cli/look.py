@@ -70,7 +70,9 @@ def command(
     subject = Subject(network, picture.pixels, picture.classes, Choice(layer, channel, label), images, engine)
     views = look(subject, kinds)
     folder = out or (Path("runs") / f"look-{Path(model).stem}" if run is None else Path(model) / "look")
-    files = write(views, f"Inside {Path(model).name}", lead(subject, image, split), folder)
+    told = lead(subject, image, split)
+    files = write(views, f"Inside {Path(model).name}", told, folder)
+    reported = run is not None and into_report(Path(model), told, folder, views)
     if as_json:
         shown = [{"kind": v.kind, "file": f"{v.name}.png", "title": v.title, **v.facts} for v in views]
         json_result({"image": image, "folder": folder, "views": shown})
@@ -79,7 +81,19 @@ def command(
     for view in views:
         if view.kind == "receptive":
             result(f"\n{table([list(row.values()) for row in view.rows], list(view.rows[0]))}")
-    message(f"Open {files[-1]} to see them.")
+    also = f"; {Path(model) / 'report.html'} shows them, too" if reported else ""
+    message(f"Open {files[-1]} to see them{also}.")
+
+
+def into_report(run: Path, told: str, folder: Path, views: list[Any]) -> bool:
+    """Show the sheets in the run's own report, if it has one and they were written into its folder."""
+    from pellucid.look.sheet import small
+    from pellucid.train import inside
+
+    if not folder.resolve().is_relative_to(run.resolve()):
+        return False
+    sheets = [inside.Sheet(folder / f"{view.name}.png", view.title, small(view.png)) for view in views]
+    return inside.show(run, told, folder / "report.html", sheets)
 
 
 def searched(network: Any, run: Any, split: str, root: str | None) -> Any:

@@ -5,15 +5,16 @@ from typing import Any
 
 import click
 
+from pellucid.cli.classifier import Classifier, Images, Numbers, classifier
 from pellucid.cli.output import json_option, json_result, message, result, table
-from pellucid.cli.runs import Which, engine_option, prepare, which_option
+from pellucid.cli.runs import Which, engine_option, which_option
 from pellucid.errors import DataError
 
 BATCH = 64
 
 
 @click.command()
-@click.argument("run")
+@click.argument("model", metavar="RUN_OR_ONNX")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--top", default=1, show_default=True, type=click.IntRange(min=1), help="How many classes to name.")
 @click.option(
@@ -23,39 +24,45 @@ BATCH = 64
     show_default=True,
     help="Unreadable images: exit with 3 after the others are done, or leave them out.",
 )
+@click.option("--classes", type=click.Path(path_type=Path), metavar="FILE", help="Names for an ONNX model, one a line.")
+@click.option("--mean", type=Numbers(), help="What an ONNX model wants subtracted from pixels of 0 to 1.")
+@click.option("--std", type=Numbers(), help="What it wants them divided by then.")
 @which_option
 @engine_option
 @json_option
 def command(
-    run: str,
+    model: str,
     paths: tuple[str, ...],
     top: int,
     bad_files: str,
+    classes: Path | None,
+    mean: tuple[float, ...] | None,
+    std: tuple[float, ...] | None,
     which: Which,
     engine: str | None,
     as_json: bool,
 ) -> None:
-    """Classify image files, and the images in folders, with the model of a RUN folder.
+    """Classify image files, and the images in folders, with the model of a run folder or an ONNX file.
+
+    An ONNX file does not know its classes, which are numbered then, nor how its images were normalised.
 
     \b
     pellucid predict runs/a digit.png
     pellucid predict runs/a photos/ more/x.jpg --top 3 --json
+    pellucid predict resnet50.onnx cat.jpg --classes names.txt --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
     """
-    from pellucid.train import load_run
-
-    trained = load_run(run, which=which)
-    classes = trained.data["classes"]
+    known = classifier(model, which, Images(classes, mean, std))
     predictions, unreadable = [], {}
     batch: list[tuple[Path, Any]] = []
     for path in image_files(paths):
         try:
-            batch.append((path, prepare(path, trained.data)))
+            batch.append((path, known.prepare(path)))
         except DataError as error:
             unreadable[str(path)] = str(error)
         if len(batch) == BATCH:
-            predictions += classify(trained.model, batch, classes, top, engine)
+            predictions += classify(known, batch, top, engine)
             batch = []
-    predictions += classify(trained.model, batch, classes, top, engine)
+    predictions += classify(known, batch, top, engine)
     show(predictions, unreadable, as_json)
     if unreadable and bad_files == "error":
         raise DataError(f"{len(unreadable)} of {len(unreadable) + len(predictions)} images cannot be read (see above).")
@@ -78,25 +85,17 @@ def image_files(paths: tuple[str, ...]) -> list[Path]:
     return found
 
 
-def classify(
-    model: Any, batch: list[tuple[Path, Any]], classes: list[str], top: int, engine: str | None
-) -> list[dict[str, Any]]:
-    """The most probable classes of each image, by the softmax of the model's outputs."""
+def classify(known: Classifier, batch: list[tuple[Path, Any]], top: int, engine: str | None) -> list[dict[str, Any]]:
+    """The most probable classes of each image."""
     import numpy as np
-
-    from pellucid.execution import predict
-    from pellucid.layers import Sigmoid, Softmax
 
     if not batch:
         return []
-    probabilities = predict(model, np.stack([image for _, image in batch]), engine=engine)
-    *_, last = model.nodes.values()
-    if not isinstance(last.layer, Softmax | Sigmoid):
-        probabilities = predict(Softmax(), probabilities, engine=engine)
+    probabilities = known.probabilities(np.stack([image for _, image in batch]), engine)
     rows = []
     for (path, _), row in zip(batch, probabilities, strict=True):
         best = np.argsort(-row, kind="stable")[:top]
-        ranked = [{"class": classes[k], "probability": float(row[k])} for k in best]
+        ranked = [{"class": known.name(int(k)), "probability": float(row[k])} for k in best]
         rows.append({"path": str(path), **ranked[0], "top": ranked})
     return rows
 

@@ -55,11 +55,15 @@ def model_or_run(name: str, options: dict[str, Any], which: Which = "best") -> t
             raise UsageError(f"{name} is a finished model: leave out --option.")
         return import_onnx(name), None
 
-    if name not in models.names() and Path(name).is_dir():
+    path = Path(name)
+    if name not in models.names() and path.is_dir():
         if options:
             raise UsageError(f"{name} is a run, whose model has its options already: leave out --option.")
         run = load_run(name, which=which)
         return run.model, run
+    if path.exists() or len(path.parts) > 1:
+        what = "is a file" if path.exists() else "does not exist"
+        raise UsageError(f"{name} {what}: give the name of a model, a run folder, or an .onnx file.")
     return models.create(name, **options), None
 
 

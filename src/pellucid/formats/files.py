@@ -20,6 +20,8 @@ _ADVICE = {
     errno.EPERM: "Give yourself write permission there, or choose another folder.",
     errno.EROFS: "That disk is read-only; choose another folder.",
     errno.EIO: "The disk reports an error; check it, or choose a folder on another disk.",
+    errno.ENOENT: "Create the folder first, or choose another one.",
+    errno.EISDIR: "A folder has that name; choose another name.",
     errno.ENOTDIR: "A part of that path is a file, not a folder; choose another folder.",
     errno.EMFILE: "Too many files are open; raise the limit (ulimit -n), then continue.",
 }
@@ -35,7 +37,8 @@ def resource_errors(doing: str, consequence: str = "") -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error) or type(error).__name__
-        place = f" ({os.fsdecode(error.filename)})" if isinstance(error.filename, (str, bytes)) else ""
+        file = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else ""
+        place = f" ({file})" if file and not doing.endswith(file) else ""
         advice = _ADVICE.get(error.errno or 0, "Check that path, or choose another folder.")
         parts = [f"Could not {doing}: {reason}{place}.", consequence, advice]
         raise ResourceError(" ".join(part for part in parts if part)) from error
@@ -79,8 +82,10 @@ def replace_file(path: Path, data: bytes) -> None:
     try:
         write_file(temporary, data)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             os.unlink(temporary)
+        if isinstance(error, OSError):
+            error.filename = str(path)  # what was asked for, not the name it has meanwhile
         raise
     sync_folder(path.parent)

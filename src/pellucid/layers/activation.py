@@ -142,12 +142,14 @@ class Softplus(Activation):
 
     def forward(self, x: Tensor) -> Tensor:
         every = axes(x)
-        # The exponential has a name of its own, so that the gradient is written with it.
-        e, y = Tensor("E"), Tensor("Y")
+        # The exponential has a name of its own, so that the gradient is written with it. So has the choice: K is 0 for
+        # what is not a number, which neither side of the threshold is, and then log(1 + E) hands it on.
+        e, k, y = Tensor("E"), Tensor("K", differentiable=False), Tensor("Y")
         z: Expression = x[every] if self.beta == 1 else x[every] * self.beta
         e[every] = exp_of(z)
-        curved = bracket(z, "<=", self.threshold) * log1p_of(e[every])
-        y[every] = (curved if self.beta == 1 else curved / self.beta) + bracket(z, ">", self.threshold) * x[every]
+        k[every] = bracket(z, ">", self.threshold)
+        curved = bracket(k[every], "==", 0) * log1p_of(e[every])
+        y[every] = (curved if self.beta == 1 else curved / self.beta) + bracket(k[every], "!=", 0) * x[every]
         return y
 
 

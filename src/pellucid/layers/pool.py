@@ -31,6 +31,14 @@ class _Pool(Layer):
                 "a window could lie wholly in the padding"
             )
 
+    def _windows(self, x: Tensor) -> tuple[tuple[Index, Index], tuple[Index, Index], tuple[Affine, Affine]]:
+        """The indices of the output's pixels and of a window's cells, and the row and column that both read."""
+        _, _, height, width = images(x)
+        u, v = Index("u", self.kernel_size[0]), Index("v", self.kernel_size[1])
+        i, row = self._window(0, height, u)
+        j, column = self._window(1, width, v)
+        return (i, j), (u, v), (row, column)
+
     def _window(self, axis: int, size: int, tap: Index) -> tuple[Index, Affine]:
         """The output index along one axis, and the input row (or column) that it and the tap read."""
         stride, padding, dilation = self.stride[axis], self.padding[axis], self.dilation[axis]
@@ -81,13 +89,10 @@ class MaxPool2d(_Pool):
         self.ties = ties
 
     def forward(self, x: Tensor) -> Tensor:
-        _, _, height, width = images(x)
+        (i, j), cells, (row, column) = self._windows(x)
         n, c = indices("n c")
-        u, v = Index("u", self.kernel_size[0]), Index("v", self.kernel_size[1])
-        i, row = self._window(0, height, u)
-        j, column = self._window(1, width, v)
         y = Tensor("Y")
-        y[n, c, i, j] = max_over([u, v], x[n, c, row, column], self.ties)
+        y[n, c, i, j] = max_over(cells, x[n, c, row, column], self.ties)
         return y
 
 
@@ -119,12 +124,10 @@ class AvgPool2d(_Pool):
         self.count_include_pad = count_include_pad
 
     def forward(self, x: Tensor) -> Tensor:
-        _, _, height, width = images(x)
+        (i, j), (u, v), (row, column) = self._windows(x)
         n, c = indices("n c")
-        u, v = Index("u", self.kernel_size[0]), Index("v", self.kernel_size[1])
-        i, row = self._window(0, height, u)
-        j, column = self._window(1, width, v)
         total = sum_over([u, v], x[n, c, row, column])
+        height, width = x.extents[2:]
         inside = [*self._inside(row, 0, height), *self._inside(column, 1, width)]
         y = Tensor("Y")
         if not inside:

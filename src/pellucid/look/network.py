@@ -12,17 +12,15 @@ from pellucid import engines
 from pellucid.errors import UsageError
 from pellucid.execution import batch, floats, name_parameters, parameter_arrays
 from pellucid.explain import locate
-from pellucid.layers import AvgPool2d, LogSoftmax, MaxPool2d, Sigmoid, Softmax
+from pellucid.layers import AvgPool2d, MaxPool2d
 from pellucid.layers.base import Layer, input_tensor
 from pellucid.models.graph import Graph
+from pellucid.models.output import PROBABILITIES, kind_of_output
 from pellucid.models.summary import leaves
 from pellucid.notation import Program, Tensor
 
 Array = npt.NDArray[Any]
 Run = Callable[[dict[str, Array]], list[Array]]
-
-PROBABILITIES = (Softmax, LogSoftmax, Sigmoid)
-"""Last layers that turn scores into probabilities."""
 
 
 class Network:
@@ -84,7 +82,7 @@ class Network:
         """The scores of the classes (N, K), before a softmax at the end; UsageError if the output is none."""
         self.check_classes()
         last = self.model.nodes[self.model.output] if isinstance(self.model, Graph) else None
-        if last is not None and isinstance(last.layer, PROBABILITIES) and last.inputs[0] in self.layers:
+        if last is not None and kind_of_output(last.layer) in PROBABILITIES and last.inputs[0] in self.layers:
             return self.layers[last.inputs[0]]
         return self.output
 
@@ -96,7 +94,7 @@ class Network:
 
     def compile(self, wanted: Sequence[Tensor]) -> Run:
         """A function from arrays by name ("input", and any other input of the equations) to the wanted values."""
-        executable = self._engine.compile(Program.of(dict.fromkeys(wanted)), dtype=self._dtype)
+        executable = self._engine.compile(Program.of(wanted), dtype=self._dtype)
         parameters = parameter_arrays(self.model, floats(self._dtype))
         names = [t.name for t in wanted]
 

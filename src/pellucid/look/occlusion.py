@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from pellucid.errors import UsageError
-from pellucid.layers import LogSoftmax
-from pellucid.look.network import PROBABILITIES, Array, Network
-from pellucid.models.graph import Graph
+from pellucid.look.network import Array, Network
+from pellucid.models.output import probabilities
 
 CELLS = 10
 """A patch has about a fifth of the image's side and moves by half of that."""
@@ -36,14 +35,14 @@ def occlusion(network: Network, image: Array, label: int, patch: int, step: int,
     rows, columns = (np.arange(step - patch, size, step) for size in (height, width))
     places = [(int(row), int(column)) for row in rows for column in columns]
     run = network.compile([network.output])
-    whole = probabilities(network, run({"input": np.repeat(image[None], network.count, axis=0)})[0])[0, label]
+    whole = probabilities(network.model, run({"input": np.repeat(image[None], network.count, axis=0)})[0])[0, label]
     drops: list[float] = []
     for first in range(0, len(places), network.count):
         some = places[first : first + network.count]
         covered = np.repeat(image[None], network.count, axis=0)
         for one, (row, column) in zip(covered, some, strict=False):
             one[:, max(row, 0) : row + patch, max(column, 0) : column + patch] = fill
-        left = probabilities(network, run({"input": covered})[0])
+        left = probabilities(network.model, run({"input": covered})[0])
         drops += [float(whole - p) for p in left[: len(some), label]]
     return np.array(drops).reshape(len(rows), len(columns))
 
@@ -57,12 +56,3 @@ def spread(drops: Array, shape: tuple[int, int], patch: int, step: int) -> Array
         total[inside] += drop
         count[inside] += 1
     return total / np.maximum(count, 1)
-
-
-def probabilities(network: Network, output: Array) -> Array:
-    """The classes' probabilities: the output itself where it is that, otherwise the softmax of the scores."""
-    last = network.model.nodes[network.model.output].layer if isinstance(network.model, Graph) else network.model
-    if isinstance(last, PROBABILITIES):
-        return np.exp(output) if isinstance(last, LogSoftmax) else output
-    scores = np.exp(output.astype(np.float64) - output.max(axis=1, keepdims=True))
-    return np.asarray(scores / scores.sum(axis=1, keepdims=True))

@@ -52,6 +52,18 @@ def sheet(title: str, tiles: Sequence[Tile], *, note: str = "", columns: int | N
     return _drawn(title, tiles, pictures, (inner + 2 * MARGIN, height), columns, (wide, high), below)
 
 
+def small(png: bytes, width: int = 320) -> bytes:
+    """A copy of a sheet that is at most so wide, in 256 colours: it is embedded where many stand together."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(png)) as picture:
+        copy = picture.convert("RGB")
+    copy.thumbnail((width, 2 * width))
+    stream = io.BytesIO()
+    copy.quantize(256).save(stream, "PNG", optimize=True)
+    return stream.getvalue()
+
+
 def _drawn(
     title: str,
     tiles: Sequence[Tile],

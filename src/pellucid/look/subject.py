@@ -12,8 +12,8 @@ import numpy as np
 from pellucid.errors import UsageError
 from pellucid.layers.base import Layer
 from pellucid.look.network import Array, Network
-from pellucid.look.occlusion import probabilities
 from pellucid.look.top import Images
+from pellucid.models.output import probabilities
 from pellucid.notation import Tensor
 
 FEW = 8
@@ -105,7 +105,7 @@ class Subject:
         """The probability of each class."""
         self.single.check_classes()
         (output,) = self.single.values([self.single.output], self.image[None])
-        return np.asarray(probabilities(self.single, output)[0])
+        return np.asarray(probabilities(self.model, output)[0])
 
     @property
     def label(self) -> int:

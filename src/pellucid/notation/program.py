@@ -25,8 +25,11 @@ class Program:
 
     @staticmethod
     def of(outputs: Iterable[Tensor], updates: Iterable[tuple[Tensor, Tensor]] = ()) -> Program:
-        """The equations that the outputs and updates need, each tensor's definition after those it reads."""
-        outputs, updates = tuple(outputs), tuple(updates)
+        """The equations that the outputs and updates need, each tensor's definition after those it reads.
+
+        A tensor that is wanted several times is one output: results are told apart by name.
+        """
+        outputs, updates = tuple(dict.fromkeys(outputs)), tuple(updates)
         ordered = order([*outputs, *(new for _, new in updates)])
         program = Program(tuple(e for t in ordered for e in t.definition), outputs, updates)
         named: dict[str, Tensor] = {}

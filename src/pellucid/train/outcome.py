@@ -5,7 +5,7 @@ from typing import Any
 
 from pellucid.errors import MissingExtraError
 from pellucid.formats.files import resource_errors
-from pellucid.train import checkpoint, plots
+from pellucid.train import checkpoint, inside, plots
 from pellucid.train.environment import describe_environment
 from pellucid.train.folder import RunFolder
 from pellucid.train.loop import Plan
@@ -52,6 +52,8 @@ def write_outcome(
         environment=describe_environment(str(fixed.get("engine", "")), changeable.get("threads")),
         pictures=pictures,
         notice=notice,
+        # What was drawn before is of earlier weights. Only a network that can be built again can be looked into.
+        inside=inside.not_yet(folder.path) if plan.spec and _has_pictures(dataset) else "",
     )
     folder.write_bytes("report.html", render(report).encode())
 
@@ -83,7 +85,7 @@ def _draw(
             f"Confusion matrix of {evaluation.images} images, {accuracy}; the table has the numbers.",
         ),
     }
-    if dataset.image(0).ndim == 3:  # sentences are not drawn
+    if _has_pictures(dataset):
         drawings["worst"] = (
             lambda: plots.draw_worst(dataset, evaluation),
             "The images most clearly mistaken: " + (_mistakes(evaluation) or "none."),
@@ -100,6 +102,11 @@ def _draw(
         folder.write_bytes(f"plots/{name}.png", picture.png)
         pictures[name] = picture
     return pictures, ""
+
+
+def _has_pictures(dataset: Dataset) -> bool:
+    """Whether the data are images; sentences are not drawn."""
+    return dataset.image(0).ndim == 3
 
 
 def _mistakes(evaluation: Evaluation) -> str:

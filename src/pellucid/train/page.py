@@ -7,9 +7,11 @@ escaped.
 
 import base64
 import html
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 
 @dataclass(frozen=True)
@@ -25,10 +27,11 @@ def page(title: str, body: Iterable[str]) -> str:
     return _PAGE.format(title=text(title), style=_STYLE, body="\n".join(part for part in body if part))
 
 
-def section(title: str, *parts: str) -> str:
-    """A part of the page below a heading."""
+def section(title: str, *parts: str, place: str = "") -> str:
+    """A part of the page below a heading; `place` is its identifier, for those that link there."""
     content = "\n".join(part for part in parts if part)
-    return f"<section>\n<h2>{text(title)}</h2>\n{content}\n</section>"
+    opened = f'<section id="{text(place)}">' if place else "<section>"
+    return f"{opened}\n<h2>{text(title)}</h2>\n{content}\n</section>"
 
 
 def table(caption: str, rows: Sequence[Mapping[str, Any]]) -> str:
@@ -61,8 +64,31 @@ def pairs(table: Mapping[str, Any]) -> str:
 
 def figure(picture: Picture) -> str:
     """A picture, inside the page."""
+    return f"<figure>{_image(picture)}</figure>"
+
+
+def previews(pictures: Iterable[tuple[Picture, str, str]]) -> str:
+    """Small pictures side by side, each with the address it leads to and its caption, which says what it shows."""
+    items = "".join(
+        f'<li><a href="{text(quote(address))}">{_image(picture)}{text(caption)}</a></li>'
+        for picture, address, caption in pictures
+    )
+    return f'<ul class="previews">{items}</ul>' if items else ""
+
+
+def anchor(address: str, caption: str) -> str:
+    """A link to a file beside the page."""
+    return f'<a href="{text(quote(address))}">{text(caption)}</a>'
+
+
+def _image(picture: Picture) -> str:
     data = base64.b64encode(picture.png).decode("ascii")
-    return f'<figure><img alt="{text(picture.description)}" src="data:image/png;base64,{data}"></figure>'
+    return f'<img alt="{text(picture.description)}" src="data:image/png;base64,{data}">'
+
+
+def command(*words: Any) -> str:
+    """A call of `pellucid`, to be copied into a shell."""
+    return f"<pre tabindex='0'>{text(shlex.join(['pellucid', *map(str, words)]))}</pre>"
 
 
 def text(value: Any) -> str:
@@ -107,6 +133,13 @@ h2 { font-size: 1.2rem; margin-top: 2.2rem; border-bottom: 1px solid var(--line)
 .facts dd { margin: 0; font-size: 1.35rem; font-weight: 600; font-variant-numeric: tabular-nums; }
 .notice { border-left: .3rem solid var(--accent); background: var(--soft); padding: .6rem .8rem; }
 figure { margin: 1rem 0; }
+.previews { list-style: none; margin: 1rem 0; padding: 0; display: grid; gap: 1rem;
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 14rem), 1fr)); align-items: start; }
+.previews a { display: block; border: 1px solid var(--line); border-radius: .5rem; padding: .6rem; color: inherit;
+  overflow-wrap: anywhere; }
+.previews img { display: block; max-width: 100%; max-height: 12rem; border-radius: .3rem; margin: 0 auto .4rem; }
+a { color: var(--accent); }
+a:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 figure img { display: block; max-width: min(100%, 44rem); height: auto; border-radius: .4rem; }
 .scroll { overflow-x: auto; margin: 1rem 0; }
 .scroll:focus-visible, pre:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }

@@ -26,7 +26,10 @@ COLUMN_TITLES = {
 
 @dataclass(frozen=True)
 class Report:
-    """Everything the page says. `part` names the images the evaluation was made on."""
+    """Everything the page says.
+
+    `part` names the images the evaluation was made on; `inside` is a section as pellucid.train.inside writes it.
+    """
 
     title: str
     history: Sequence[Row]
@@ -40,6 +43,7 @@ class Report:
     environment: Mapping[str, Any]
     pictures: Mapping[str, Picture] = field(default_factory=dict)
     notice: str = ""
+    inside: str = ""
 
 
 def render(report: Report) -> str:
@@ -56,6 +60,7 @@ def render(report: Report) -> str:
         ),
         section("Precision and recall per class", _class_table(report.evaluation.per_class)),
         section("Worst mistakes", _shown(report, "worst")) if "worst" in report.pictures else "",
+        report.inside,
         section("Network", table("Layers of the network", report.summary), pairs(report.totals)),
         section("Data", f"<pre tabindex='0'>{text(report.data_text)}</pre>"),
         section("Configuration", pairs(_settings(report.config))),

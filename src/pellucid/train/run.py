@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -73,8 +74,8 @@ def load_run(folder: str | Path, which: Literal["best", "last"] = "best", model:
         position.best,
         path,
         position.finished,
-        _read_json(path / "data.json"),
-        _read_toml(path / "config.toml"),
+        _read_table(path / "data.json", json.loads, "Restore it from a copy."),
+        _read_table(path / "config.toml", tomllib.loads, "Correct it, or restore it from a copy."),
     )
 
 
@@ -99,26 +100,15 @@ def _built(spec: dict[str, Any] | None, path: Path) -> Any:
         raise CheckpointError(f"{path} names a network that cannot be built: {spec} ({error}).") from error
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_table(path: Path, parse: Callable[[str], Any], remedy: str) -> dict[str, Any]:
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
+        table = parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CheckpointError(f"{path} is missing. Restore it from a copy.") from None
     except OSError as error:
         raise ResourceError(f"{path} cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}. Restore it from a copy.") from error
+        raise CheckpointError(f"{path} is damaged: {error}. {remedy}") from error
     if not isinstance(table, dict):
         raise CheckpointError(f"{path} is damaged: it is not a table.")
     return table
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} is missing. Restore it from a copy.") from None
-    except OSError as error:
-        raise ResourceError(f"{path} cannot be read: {error.strerror}.") from error
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}. Correct it, or restore it from a copy.") from error

@@ -105,7 +105,7 @@ class OnnxGraph(Graph):
             inputs.append(self._input(name, array.shape))
         values = self.values(tuple(inputs), "", None)
         outputs = {file: values[name] for name, file in self.results.items() if file}
-        program = Program.of(dict.fromkeys(outputs.values()))
+        program = Program.of(outputs.values())
         executable = engines.get(engine, dtype).compile(program, dtype=dtype)
         try:
             found = executable.run({**parameter_arrays(self, floats(dtype)), **ready})

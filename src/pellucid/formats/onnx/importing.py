@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pellucid.errors import DataError, PellucidError
+from pellucid.formats.onnx.fitting import free_batch, let_train
 from pellucid.formats.onnx.folding import FOLDED, fold
 from pellucid.formats.onnx.graph import Input, OnnxGraph
-from pellucid.formats.onnx.operators import RULES, Given, Operator, Slot, operator
+from pellucid.formats.onnx.operators import RULES, Given, Slot, operator
 from pellucid.formats.onnx.reading import array_of, read_model, require_onnx
 from pellucid.formats.onnx.rules import Array, Attributes, product
-from pellucid.layers import BatchNorm2d, Dropout
-from pellucid.layers.base import Layer, Parameter, State
-from pellucid.models.graph import Node
-from pellucid.notation import Tensor
-
-OLDEST = 7
-"""The first operator set that is read; the newest is that of the installed package."""
+from pellucid.formats.onnx.soundness import in_order, refuse_unsound, version_of
+from pellucid.layers.base import Parameter, State
 
 VALUE_LIMIT = 1 << 30
 """Elements of one value of the graph, at the shapes that the file declares."""
 
-_DOMAINS = ("", "ai.onnx")
 _KINDS = {1: "float", 10: "float", 11: "float", 16: "float", **dict.fromkeys((2, 3, 4, 5, 6, 7, 9, 12, 13), "int")}
 
 
@@ -45,9 +39,8 @@ def import_onnx(path: str | Path, *, constants: Mapping[str, Array] | None = Non
 
 def graph_of(model: Any, *, folder: Path | None = None, constants: Mapping[str, Array] | None = None) -> OnnxGraph:
     """The same for a ModelProto; `folder` is where files that it names may lie."""
-    version = _version(model)
-    _refuse_damaged_names(model.graph)
-    _refuse_unknown(model.graph)
+    version = version_of(model)
+    refuse_unsound(model.graph)
     builder = _Builder(model.graph, version, folder, constants or {})
     for node in in_order(model.graph.node, builder.known()):
         try:
@@ -56,72 +49,6 @@ def graph_of(model: Any, *, folder: Path | None = None, constants: Mapping[str, 
             where = f'{node.op_type} "{node.name or ", ".join(node.output)!s:.80}"'
             raise type(error)(f"{where}: {error}") from None
     return builder.finish()
-
-
-def _version(model: Any) -> int:
-    newest = require_onnx().defs.onnx_opset_version()
-    versions = [entry.version for entry in model.opset_import if entry.domain in _DOMAINS]
-    if not versions or not OLDEST <= versions[0] <= newest:
-        found = f"operator set {versions[0]}" if versions else "no operator set of ONNX itself"
-        raise DataError(f"The model uses {found}; sets {OLDEST} to {newest} are read.")
-    return int(versions[0])
-
-
-def _refuse_damaged_names(graph: Any) -> None:
-    """Protobuf gives a text that is not in UTF-8 as bytes."""
-    names = [value.name for values in (graph.input, graph.output, graph.initializer) for value in values]
-    for node in graph.node:
-        names += [node.name, node.op_type, node.domain, *node.input, *node.output]
-        names += [attribute.name for attribute in node.attribute]
-    if not all(isinstance(name, str) for name in names):
-        raise DataError("The graph is damaged: a name in it is no text.")
-
-
-def _refuse_unknown(graph: Any) -> None:
-    """One message for all operators that are not read."""
-    unknown = Counter(
-        node.op_type if node.domain in _DOMAINS else f"{node.domain}.{node.op_type}"
-        for node in graph.node
-        if node.domain not in _DOMAINS or (node.op_type not in RULES and node.op_type not in FOLDED)
-    )
-    if unknown:
-        names = ", ".join(f"{name:.60} ({count})" for name, count in sorted(unknown.items())[:50])
-        raise DataError(f"The model has operators that are not read: {names}. docs/onnx.md lists those that are.")
-    if graph.sparse_initializer:
-        raise DataError("The model has sparse tensors, which are not read.")
-
-
-def in_order(nodes: Sequence[Any], known: set[str]) -> list[Any]:
-    """The nodes, each after those it reads; DataError for a cycle or a value that nothing gives."""
-    made = {name for node in nodes for name in node.output if name}
-    missing = {name for node in nodes for name in node.input if name and name not in made and name not in known}
-    if missing:
-        raise DataError(f"The graph is damaged: nothing gives {_list(missing)}.")
-    readers: dict[str, list[int]] = {}
-    waiting = []
-    for number, node in enumerate(nodes):
-        reads = {name for name in node.input if name in made and name not in known}
-        waiting.append(len(reads))
-        for name in reads:
-            readers.setdefault(name, []).append(number)
-    ready = [number for number, count in enumerate(waiting) if not count]
-    ordered = []
-    for number in ready:
-        ordered.append(nodes[number])
-        for name in dict.fromkeys(nodes[number].output):
-            for reader in readers.get(name, ()):
-                waiting[reader] -= 1
-                if not waiting[reader]:
-                    ready.append(reader)
-    if len(ordered) < len(nodes):
-        circle = {name for node, count in zip(nodes, waiting, strict=True) if count for name in node.output if name}
-        raise DataError(f"The graph is damaged: there is a cycle among {_list(circle)}.")
-    return ordered
-
-
-def _list(names: set[str]) -> str:
-    shown = ", ".join(repr(name[:60]) for name in sorted(names)[:8])
-    return f"{shown} and {len(names) - 8} more" if len(names) > 8 else shown
 
 
 class _Builder:
@@ -255,8 +182,8 @@ class _Builder:
                     f"{name} would have the shape {tensor.extents!s:.80}, more than {VALUE_LIMIT:,} elements"
                 )
         if made.given:
-            self._free_batch(tensors)
-        self._let_train(tensors)
+            free_batch(made, tensors)
+        let_train(made, tensors)
         return made
 
     def _result(self, name: str) -> str:
@@ -269,58 +196,3 @@ class _Builder:
         layer = operator("Expand", Attributes({}, self._version), [given, np.zeros(0, np.int64)])
         self._made.add_node(copy, layer, (own,) if own is not None else ())
         return copy
-
-    def _let_train(self, tensors: Mapping[str, Tensor]) -> None:
-        """Put the layers that behave otherwise while training in place of those that are as at inference."""
-        for name, node in self._made.nodes.items():
-            layer = node.layer
-            if isinstance(layer, Operator) and layer.output == 0 and not layer.attributes.integer("training_mode", 0):
-                other = _TRAINED.get(layer.op)
-                trained = other(layer, tensors[node.inputs[0]]) if other and len(node.inputs) == 1 else None
-                self._made.nodes[name] = Node(trained or layer, node.inputs)
-
-    def _free_batch(self, tensors: Mapping[str, Tensor]) -> None:
-        """Let reshapes whose first extent is the batch, written as a number, keep whatever batch comes."""
-        first = next(iter(self._made.given.values()))
-        batch = first.shape[0] if first.shape else 0
-        for node in self._made.nodes.values():
-            layer = node.layer
-            if not isinstance(layer, Operator) or layer.op != "Reshape" or layer.attributes.integer("allowzero", 0):
-                continue
-            target = layer.operands[1] if len(layer.operands) > 1 else None
-            source = tensors[node.inputs[0]] if node.inputs else None
-            if not isinstance(target, np.ndarray) or target.size < 2 or source is None or not source.extents:
-                continue
-            if int(target[0]) == batch == source.extents[0]:
-                kept = target.copy()
-                kept[0] = 0
-                layer.operands = (layer.operands[0], kept)
-
-
-def _batch_norm(layer: Operator, x: Tensor) -> Layer | None:
-    """Batch normalisation of images with constants, as the layer of that name, which keeps its statistics up."""
-    _, scale, shift, mean, variance = layer.operands
-    tensors = (scale, shift, mean, variance)
-    if len(x.extents) != 4 or not all(isinstance(tensor, Parameter | State) for tensor in tensors):
-        return None
-    attributes = layer.attributes
-    trained = BatchNorm2d(x.extents[1], attributes.real("epsilon", 1e-5), 1 - attributes.real("momentum", 0.9))
-    # The parameters are those of the graph, under the file's names.
-    vars(trained).update(weight=scale, bias=shift, running_mean=mean, running_var=variance)
-    for tensor, symbol in zip(tensors, "WbRS", strict=True):
-        assert isinstance(tensor, Parameter | State)
-        tensor.symbol = symbol
-    return trained
-
-
-def _dropout(layer: Operator, x: Tensor) -> Layer | None:
-    ratio = layer.operands[1] if len(layer.operands) > 1 else layer.attributes.real("ratio", 0.5)
-    if isinstance(ratio, np.ndarray) and ratio.size == 1:
-        ratio = float(ratio.reshape(-1)[0])
-    return Dropout(ratio) if isinstance(ratio, float) and 0 <= ratio < 1 else None
-
-
-_TRAINED: dict[str, Callable[[Operator, Tensor], Layer | None]] = {
-    "BatchNormalization": _batch_norm,
-    "Dropout": _dropout,
-}

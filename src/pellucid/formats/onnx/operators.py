@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pellucid.errors import DataError
-from pellucid.formats.onnx.equations import linear, norm, pointwise, reduce, resize, shape, windows
+from pellucid.formats.onnx.equations import linear, norm, parts, pointwise, rearrange, reduce, resize, shape, windows
 from pellucid.formats.onnx.folding import FOLDED, fold
 from pellucid.formats.onnx.rules import Array, Attributes, Operand, Rule
 from pellucid.layers.base import Layer, Parameter, State
@@ -14,7 +14,7 @@ from pellucid.notation import Tensor
 
 RULES: dict[str, Rule] = {
     name: rule
-    for family in (linear, norm, pointwise, reduce, resize, shape, windows)
+    for family in (linear, norm, parts, pointwise, rearrange, reduce, resize, shape, windows)
     for name, rule in family.RULES.items()
 }
 """Operators with equations; `folding.FOLDED` has those that are computed when a model is read."""

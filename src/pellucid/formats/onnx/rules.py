@@ -156,6 +156,11 @@ def places(shape: Sequence[int]) -> tuple[Index, ...]:
     return tuple(Index(name, extent) for name, extent in zip(names, shape, strict=True))
 
 
+def like(x: Tensor, symbol: str, shape: tuple[int, ...] | None = None) -> Tensor:
+    """A tensor for values of x that are moved: whole numbers stay whole."""
+    return Tensor(symbol, shape, kind=x.kind)
+
+
 def broadcast(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
     """The shape that several shapes spread to; ShapeError if they do not fit."""
     try:

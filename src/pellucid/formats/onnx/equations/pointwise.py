@@ -13,6 +13,8 @@ from pellucid.formats.onnx.rules import (
     Rule,
     broadcast,
     given,
+    known,
+    number,
     optional,
     places,
     required,
@@ -165,6 +167,17 @@ def _cast(attributes: Attributes, operands: Sequence[Operand]) -> list[Tensor]:
     return [y]
 
 
+def _dropout(attributes: Attributes, operands: Sequence[Operand]) -> list[Tensor]:
+    """At inference nothing is dropped; the mask is all ones."""
+    x, ratio, training = required(operands, 0), known(operands, 1), known(operands, 2)
+    share = attributes.real("ratio", 0.5) if ratio is None else number(ratio)
+    if training is not None and number(training) and share:
+        raise UsageError("Dropout in training mode drops at random; models are read as at inference")
+    mask, every = Tensor("K", kind="int"), places(x.extents)
+    mask[every] = Expression.of(1)
+    return [x, mask]
+
+
 _FLOATS = {1, 10, 11, 16}  # FLOAT, FLOAT16, DOUBLE and BFLOAT16 in TensorProto.DataType
 
 
@@ -173,6 +186,7 @@ RULES: dict[str, Rule] = {
     **{name: spread_over(function, least) for name, (function, least) in NARY.items()},
     "Cast": Rule(_cast),
     "Clip": Rule(_clip),
+    "Dropout": Rule(_dropout, static=(1, 2), outputs=2),
     "Identity": Rule(_identity),
     "Pow": Rule(spread_over(_power, 2).equations),
 }

@@ -1,11 +1,22 @@
-"""Reductions along axes, and what is built from them: softmax, log-softmax, hardmax."""
+"""Reductions along axes, and what is built from them: softmax, log-softmax, hardmax, cumulative sums."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 from pellucid.errors import DataError
-from pellucid.formats.onnx.rules import Attributes, Operand, Rule, axes_of, axis, places, product, required
+from pellucid.formats.onnx.rules import (
+    Attributes,
+    Operand,
+    Rule,
+    axes_of,
+    axis,
+    known,
+    number,
+    places,
+    product,
+    required,
+)
 from pellucid.notation import Access, Expression, Index, Tensor, bracket, exp, log, max_over, maximum, sqrt, sum_over
 from pellucid.notation.expression import Reduce
 
@@ -147,9 +158,23 @@ def _hardmax(attributes: Attributes, operands: Sequence[Operand]) -> list[Tensor
     return [y]
 
 
+def _cumulative_sum(attributes: Attributes, operands: Sequence[Operand]) -> list[Tensor]:
+    """Y[i] = sum(k) [k <= i] * X[k]; `exclusive` leaves out X[i], `reverse` sums from the end."""
+    x, where = required(operands, 0), known(operands, 1)
+    d = axis(int(number(where)) if where is not None else 0, len(x.extents))
+    every, y = places(x.extents), Tensor("Y")
+    k = Index("t", x.extents[d])
+    forwards = "<" if attributes.integer("exclusive", 0) else "<="
+    backwards = ">" if attributes.integer("exclusive", 0) else ">="
+    relation = backwards if attributes.integer("reverse", 0) else forwards
+    y[every] = sum_over([k], bracket(k, relation, every[d]) * x[(*every[:d], k, *every[d + 1 :])])
+    return [y]
+
+
 RULES = {
     "ArgMax": _argument(1),
     "ArgMin": _argument(-1),
+    "CumSum": Rule(_cumulative_sum, static=(1,)),
     "Hardmax": Rule(_hardmax),
     "LogSoftmax": Rule(_log_softmax),
     "ReduceL1": reduction(lambda x: maximum(x, -x)),
