@@ -4,8 +4,8 @@ The reference is always PyTorch in double precision. The `numpy` engine computes
 to 1e-10: nothing is left for rounding to explain. The `native` engine computes in single precision and must be within
 1e-4 (outputs) and 1e-3 (gradients) of the reference, each array against its own length.
 
-Rounding decides on which side of a ReLU's kink a value falls that is all but 0, which of two all but equal values is the
-maximum, and everything where a batch normalisation has a few all but equal values. Images and seeds are such that
+Rounding decides on which side of a ReLU's kink a value falls that is all but 0, which of two all but equal values is
+the maximum, and everything where a batch normalisation has a few all but equal values. Images and seeds are such that
 single precision suffices; PyTorch's own single precision meets the same limits, which is tested.
 """
 
@@ -26,8 +26,8 @@ pytestmark = pytest.mark.parity
 
 MODES = [(name, False) for name in FAMILIES] + [(name, True) for name in NORMALISED]
 IDS = [f"{name}-{'training' if training else 'inference'}" for name, training in MODES]
-LARGER = {"resnet50": 128, "googlenet": 128}
-"""Images on which single precision suffices while training: more values are normalised together."""
+LARGER = {"googlenet": 96}
+"""Images on which single precision suffices while training: on smaller ones too few values are normalised together."""
 
 
 def assert_near(which: str, got: Answer, right: Answer, of_output: float, of_gradients: float) -> None:
