@@ -80,9 +80,9 @@ SINGLE_PRECISION = {
     "lenet5-1998": Training(FAMILIES["lenet5-1998"], 1e-5),
     "pilotnet": Training(FAMILIES["pilotnet"], 2e-5, 2),
     "textcnn": Training(FAMILIES["textcnn"], 0.05),
-    "alexnet": Training(one_dense_layer("alexnet", 256, 63), 2e-4),
+    "alexnet": Training(one_dense_layer("alexnet", 256, 63), 2e-5),
     "alexnet-paper": Training(one_dense_layer("alexnet-paper", 256, 67), 0.002),
-    "vgg11": Training(one_dense_layer("vgg11", 512, 32), 2e-4, 2),
+    "vgg11": Training(one_dense_layer("vgg11", 512, 32), 3e-5, 2),
     "googlenet-paper": Training(without_auxiliary(FAMILIES["googlenet-paper"]), 2e-4, 2),
     "resnet20": Training(SMALL_RESNET20, 0.001),
 }
