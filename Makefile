@@ -41,7 +41,7 @@ check: $(VENV)/.ready-dev ## ruff, mypy --strict and the direction of imports
 	$(VENV)/bin/python -m pytest -q tests/test_imports.py
 
 parity: $(PARITY_VENV)/.ready-parity ## compare with PyTorch and onnxruntime (in an environment of its own)
-	$(PARITY_VENV)/bin/python -m pytest -m parity
+	OMP_NUM_THREADS=1 $(PARITY_VENV)/bin/python -m pytest -m parity -n auto --dist worksteal tests/parity
 
 docs: $(VENV)/.ready-run ## run the examples of README.md and docs/, check their links
 	$(VENV)/bin/python tools/check_docs.py

@@ -1,5 +1,6 @@
 """Parity with PyTorch is collected only when it is asked for: importing PyTorch alone takes seconds."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,3 +10,14 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """Leave the tests of this folder alone unless `-m parity` selects them."""
     selected = config.getoption("markexpr") == "parity"
     return None if selected or collection_path.suffix != ".py" else True
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread_of_torch() -> Iterator[None]:
+    """The tests run side by side, one worker for each core; more threads would only wait for each other."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -35,7 +35,7 @@ def drawn(shape: tuple[int, ...], operator: str, place: int, generator: np.rando
 
 
 def with_drawn_weights(name: str, seed: int = 0) -> Any:
-    """The model with initial values drawn for all its weights, and what the last softmax reads as a second output."""
+    """The model with initial values drawn for all its weights."""
     model = onnx.load(path_of(name))
     graph = model.graph
     uses = {value: (node.op_type, place) for node in graph.node for place, value in enumerate(node.input)}
@@ -61,14 +61,19 @@ def with_drawn_weights(name: str, seed: int = 0) -> Any:
         if value.name in weights or value.name not in used:
             graph.input.remove(value)
     model.ir_version = 8  # since 4, weights need not be inputs, too
-    last = graph.node[-1]
-    if last.op_type == "Softmax":
-        graph.output.append(onnx.helper.make_tensor_value_info(last.input[0], onnx.TensorProto.FLOAT, None))
     return model
 
 
-def images(model: Any, seed: int = 1) -> tuple[str, Array]:
-    """The name of the input, and an image for it."""
-    (value,) = model.graph.input
-    shape = [dimension.dim_value for dimension in value.type.tensor_type.shape.dim]
-    return value.name, np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+def with_scores(model: Any) -> Any:
+    """The same model; what its last softmax reads is an output, too."""
+    last = model.graph.node[-1]
+    if last.op_type == "Softmax":
+        model.graph.output.append(onnx.helper.make_tensor_value_info(last.input[0], onnx.TensorProto.FLOAT, None))
+    return model
+
+
+def published(name: str, shape: tuple[int, ...]) -> tuple[Array, Array]:
+    """The image that the package's own runner makes, and the output for it that comes with the model."""
+    count = int(np.prod(shape))
+    x = (np.arange(count, dtype=np.float32) / count).reshape(shape)
+    return x, onnx.numpy_helper.to_array(onnx.load_tensor(FOLDER / f"light_{name}_output_0.pb"))

@@ -189,15 +189,16 @@ INCEPTION = {
 
 
 class GoogLeNet(nn.Module):
-    """While training its output is three outputs: the last one's, and those of the auxiliary classifiers."""
+    """While training its output is three outputs, with those of the auxiliary classifiers, if it has these."""
 
-    def __init__(self, paper: bool, classes: int) -> None:
+    def __init__(self, paper: bool, classes: int, auxiliary: bool = True) -> None:
         super().__init__()
-        self.paper = paper
+        self.paper, self.auxiliary = paper, auxiliary
         self.conv1, self.conv2, self.conv3 = Unit(paper, 3, 64, 7, 2), Unit(paper, 64, 64, 1), Unit(paper, 64, 192, 3)
         for name, numbers in INCEPTION.items():
             setattr(self, f"inception{name}", Inception(paper, *numbers))
-        self.aux1, self.aux2 = Auxiliary(paper, 512, classes), Auxiliary(paper, 528, classes)
+        if auxiliary:
+            self.aux1, self.aux2 = Auxiliary(paper, 512, classes), Auxiliary(paper, 528, classes)
         self.fc = nn.Linear(1024, classes)
 
     def norm(self, x: Tensor) -> Tensor:
@@ -212,7 +213,9 @@ class GoogLeNet(nn.Module):
             if name in ("3b", "4e"):
                 x = functional.max_pool2d(x, 3 if name == "3b" or self.paper else 2, 2, ceil_mode=True)
         y: Tensor = self.fc(x.mean((2, 3)))
-        return (y, self.aux1(kept["4a"]), self.aux2(kept["4d"])) if self.training else y
+        if not (self.auxiliary and self.training):
+            return y
+        return y, self.aux1(kept["4a"]), self.aux2(kept["4d"])
 
 
 VGG11 = "64 M 128 M 256 256 M 512 512 M 512 512 M"

@@ -1,0 +1,145 @@
+"""Fifty steps of training of every family beside PyTorch's: the same weights, the same batches, and the same losses.
+
+SGD with momentum 0.9, nothing dropped out. On the native engine, in single precision, every loss must be within 1e-3 of
+PyTorch's; the learning rates are such that the loss falls without leaping. Batch normalisation of few values magnifies
+the rounding of each step into the next, most of all where no shortcuts lead around it, and so does the depth of the
+paper's GoogLeNet, which has none: there two runs in single precision drift apart, whoever computes them. These networks
+are trained in double precision, on the `numpy` engine, within 1e-6; ResNet-20, which is steady enough, in both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import pellucid as pc
+from tests.parity import networks
+from tests.parity.twins import CLASSES, FAMILIES, LOSSES, Array, Family, batch, given_to_torch, model, twins
+
+pytestmark = pytest.mark.parity
+
+STEPS = 50
+BATCHES = 5
+"""Seen again and again, so that there is something to learn."""
+
+
+def one_dense_layer(name: str, channels: int, size: int) -> Family:
+    """AlexNet or VGG with one dense layer in place of three.
+
+    These three have 55 to 120 million weights, and updating them would take all the time; `test_models.py` compares
+    the gradients of all of them.
+    """
+
+    def ours() -> pc.Graph:
+        architecture, _, variant = name.partition("-")
+        whole = pc.models.create(architecture, **({"variant": variant} if variant else {}))
+        head = pc.Sequential([("0", pc.layers.Linear(channels, CLASSES))])
+        return pc.Sequential(
+            [
+                ("features", whole["features"]),
+                ("avgpool", pc.layers.AdaptiveAvgPool2d(1)),
+                ("flatten", pc.layers.Flatten()),
+                ("classifier", head),
+            ]
+        )
+
+    def theirs() -> nn.Module:
+        with torch.device("meta"):  # nothing is drawn for the layers that are replaced
+            network = networks.NETWORKS[name](CLASSES)
+        assert isinstance(network, networks.Classifier)
+        network.size, network.classifier = 1, nn.Sequential(nn.Linear(channels, CLASSES))
+        return network.to_empty(device="cpu")
+
+    return replace(FAMILIES[name], ours=ours, theirs=theirs, shape=(3, size, size))
+
+
+def without_auxiliary(family: Family) -> Family:
+    """The paper's GoogLeNet on small images, for which its auxiliary classifiers have no maps."""
+    ours = model("googlenet", variant="paper", classes=CLASSES, auxiliary=False)
+    return replace(family, ours=ours, theirs=lambda: networks.GoogLeNet(True, CLASSES, auxiliary=False))
+
+
+@dataclass(frozen=True)
+class Training:
+    """Of which network, with which learning rate, on how many images at a time."""
+
+    family: Family
+    rate: float
+    size: int = 4
+
+
+SMALL_RESNET20 = replace(FAMILIES["resnet20"], shape=(3, 16, 16))
+SINGLE_PRECISION = {
+    "notes-mlp": Training(FAMILIES["notes-mlp"], 0.05),
+    "notes-cnn": Training(FAMILIES["notes-cnn"], 0.005),
+    "lenet5": Training(FAMILIES["lenet5"], 0.01),
+    "lenet5-1998": Training(FAMILIES["lenet5-1998"], 1e-5),
+    "pilotnet": Training(FAMILIES["pilotnet"], 2e-5, 2),
+    "textcnn": Training(FAMILIES["textcnn"], 0.05),
+    "alexnet": Training(one_dense_layer("alexnet", 256, 63), 2e-5),
+    "alexnet-paper": Training(one_dense_layer("alexnet-paper", 256, 67), 0.002),
+    "vgg11": Training(one_dense_layer("vgg11", 512, 32), 3e-5, 2),
+    "resnet20": Training(SMALL_RESNET20, 0.001),
+}
+DOUBLE_PRECISION = {
+    "resnet20": Training(SMALL_RESNET20, 0.001),
+    "plain20": Training(replace(FAMILIES["plain20"], shape=(3, 16, 16)), 0.001),
+    "resnet18": Training(replace(FAMILIES["resnet18"], shape=(3, 32, 32)), 0.001),
+    "googlenet": Training(replace(FAMILIES["googlenet"], shape=(3, 32, 32)), 0.001, 2),
+    "googlenet-paper": Training(without_auxiliary(FAMILIES["googlenet-paper"]), 3e-6, 2),
+}
+
+
+def torch_loss(network: nn.Module, family: Family, x: Tensor, target: Tensor) -> Tensor:
+    """With 0.3 times the loss of each auxiliary output."""
+    outputs = network(x)
+    first, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
+    loss = LOSSES[family.loss]
+    return loss(first, target) + 0.3 * sum((loss(out, target) for out in auxiliary), torch.zeros(()))
+
+
+def losses(training: Training, engine: str, dtype: str) -> tuple[Array, Array]:
+    """Every loss, ours and theirs."""
+    family, rate = training.family, training.rate
+    ours, theirs = twins(family, training=True)
+    theirs.to(getattr(torch, dtype))
+    optimizer = pc.optim.SGD(lr=rate, momentum=0.9)
+    step = pc.compile_training(
+        ours, training.size, family.shape, loss=family.loss, optimizer=optimizer, engine=engine, dtype=dtype
+    )
+    sgd = torch.optim.SGD(theirs.parameters(), lr=rate, momentum=0.9)
+    found = []
+    for number in range(STEPS):
+        x, target = batch(family, training.size, seed=number % BATCHES)
+        sgd.zero_grad()
+        loss = torch_loss(theirs, family, *(given_to_torch(array, getattr(torch, dtype)) for array in (x, target)))
+        torch.autograd.backward(loss)
+        sgd.step()
+        found.append((step(x, target), loss.item()))
+    step.close()
+    mine, right = np.array(found).T
+    return mine, right
+
+
+def assert_losses_track(training: Training, engine: str, dtype: str, limit: float) -> None:
+    mine, right = losses(training, engine, dtype)
+    off = np.abs(mine - right) / right
+    print(f"losses from {right[0]:.3g} to {right[-1]:.3g}, off by at most {off.max():.1e} of PyTorch's")
+    assert off.max() <= limit, f"step {off.argmax()}: the loss is {mine[off.argmax()]}, PyTorch's {right[off.argmax()]}"
+    assert right[-BATCHES:].mean() < 0.9 * right[:BATCHES].mean(), "both of them learn"
+
+
+@pytest.mark.parametrize("name", SINGLE_PRECISION)
+def test_losses_in_single_precision(name: str) -> None:
+    """On the native engine, within 1e-3 of PyTorch's."""
+    assert_losses_track(SINGLE_PRECISION[name], "native", "float32", 1e-3)
+
+
+@pytest.mark.parametrize("name", DOUBLE_PRECISION)
+def test_losses_in_double_precision(name: str) -> None:
+    """On the `numpy` engine, within 1e-6 of PyTorch's."""
+    assert_losses_track(DOUBLE_PRECISION[name], "numpy", "float64", 1e-6)
