@@ -6,8 +6,8 @@ to 1e-10: nothing is left for rounding to explain. The `native` engine computes 
 
 In single precision rounding decides on which side of a ReLU's kink a value falls that is all but 0, and which of two
 all but equal values is the maximum. One such decision in a few hundred thousand changes a gradient by a percent, in
-PyTorch as here, but belongs to one batch of images, while a wrong gradient is wrong on all of them. So the gradients of
-the `native` engine must be right on one of three batches, and its outputs, which no such decision changes, on each.
+PyTorch as here, but belongs to one batch of images, while a wrong gradient is wrong on all of them. So the gradients
+of the `native` engine must be right on one of three batches, and its outputs, which no such decision changes, on each.
 """
 
 from __future__ import annotations
