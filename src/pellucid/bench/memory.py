@@ -45,10 +45,10 @@ def main() -> None:
     order = json.loads(sys.argv[1])
     workload = Network(**order["workload"])
     if order["side"] == "native":
-        side = ours.prepare(workload, order["threads"])
+        side = ours.prepare(workload, order["threads"], results=False)
     else:
         opponent.start(order["threads"])
-        side = opponent.prepare(workload, order["side"])
+        side = opponent.prepare(workload, order["side"], results=False)
     for _ in range(STEPS):
         side.run()
     print(json.dumps(high_water()))

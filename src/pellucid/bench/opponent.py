@@ -50,17 +50,20 @@ def _torch() -> Any:
     return importlib.import_module("torch")
 
 
-def prepare(workload: Workload, mode: str) -> Side:
-    """The workload in one of the modes, run once; whatever PyTorch raises where the mode does not work."""
+def prepare(workload: Workload, mode: str, *, results: bool = True) -> Side:
+    """The workload in one of the modes, run once, with copies of its `results`.
+
+    Raises whatever PyTorch raises where the mode does not work.
+    """
     if isinstance(workload, Convolution):
         return _convolution(workload, mode)
-    return (_training if workload.training else _inference)(workload, mode)
+    return _training(workload, mode, results) if workload.training else _inference(workload, mode)
 
 
 # ---- networks
 
 
-def _training(workload: Network, mode: str) -> Side:
+def _training(workload: Network, mode: str, results: bool) -> Side:
     torch = _torch()
     source = workload.build()
     model = _in_format(_with_weights(mirror(source), source), mode).train()
@@ -88,12 +91,10 @@ def _training(workload: Network, mode: str) -> Side:
         kept[:] = [output]
         return float(loss.item())
 
-    loss = run()
-    gradients = {
-        f"d {name}": _turned(source, name, optimizer.state[p]["momentum_buffer"].detach().contiguous().numpy()).copy()
-        for name, p in model.named_parameters()
-    }
-    first = {**gradients, "loss": np.array(loss), "output": kept[0].detach().numpy().copy()}
+    first = {"loss": np.array(run()), "output": kept[0].detach().numpy().copy()}
+    for name, p in model.named_parameters() if results else ():
+        momentum = optimizer.state[p]["momentum_buffer"].detach().contiguous().numpy()
+        first[f"d {name}"] = _turned(source, name, momentum).copy()
     return Side(mode, run, first, _nothing)
 
 

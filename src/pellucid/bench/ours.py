@@ -32,23 +32,24 @@ class Side:
     product: Callable[[], object] | None = None
 
 
-def prepare(workload: Workload, threads: int, engine: str = "native") -> Side:
-    """Compile a workload and run it once."""
+def prepare(workload: Workload, threads: int, engine: str = "native", *, results: bool = True) -> Side:
+    """Compile a workload and run it once; of a network's training without its `results`, which are copies of much."""
     if isinstance(workload, Convolution):
         return _convolution(workload, threads, engine)
-    return (_training if workload.training else _inference)(workload, threads, engine)
+    return _training(workload, threads, engine, results) if workload.training else _inference(workload, threads, engine)
 
 
-def _training(workload: Network, threads: int, engine: str) -> Side:
+def _training(workload: Network, threads: int, engine: str, results: bool) -> Side:
     """A training step; after the first, the momentum is the gradient."""
     x, y = workload.images(), workload.labels()
     model, shape = workload.build(), workload.shape
     step = training.compile_training(
         model, shape[0], shape[1:], optimizer=programs.optimizer(), engine=engine, threads=threads
     )
-    loss = step(x, y)
-    first = {f"d {k.removeprefix(MOMENTUM)}": v for k, v in step.state_dict().items() if k.startswith(MOMENTUM)}
-    first |= {"loss": np.array(loss), "output": step.output.copy()}
+    first = {"loss": np.array(step(x, y)), "output": step.output.copy()}
+    if results:
+        state = step.state_dict()
+        first |= {f"d {k.removeprefix(MOMENTUM)}": v for k, v in state.items() if k.startswith(MOMENTUM)}
     return Side(engine, lambda: step(x, y), first, step.close)
 
 
