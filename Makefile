@@ -13,7 +13,7 @@ PELLUCID := $(VENV)/bin/python -m pellucid
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-web check parity bench docs clean
+.PHONY: help demo test coverage test-web check parity bench docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,11 +28,14 @@ demo: $(VENV)/.ready-run ## train LeNet-5 on real handwritten digits, evaluate i
 	$(PELLUCID) explain runs/demo 0 "d conv1.weight[2,0,1,1]"
 	@echo; echo "Curves, confusion matrix and the run's figures: open $(CURDIR)/runs/demo/report.html"
 
-test: $(VENV)/.ready-dev ## run the tests, with coverage
+test: $(VENV)/.ready-dev ## run the tests
+	$(VENV)/bin/python -m pytest -n auto --dist worksteal
+
+coverage: $(VENV)/.ready-dev ## run the tests and list the lines that none of them reaches; takes twice as long
 	$(VENV)/bin/python -m pytest -n auto --dist worksteal --cov --cov-report=term
 
 test-web: $(VENV)/.ready-web ## look at explanations as pages in Chromium, with axe-core (installs both)
-	$(VENV)/bin/python -m pytest -m browser tests/web
+	$(VENV)/bin/python -m pytest -m browser -n auto tests/web
 
 check: $(VENV)/.ready-dev ## ruff, mypy --strict and the direction of imports
 	$(VENV)/bin/python -m ruff check .
