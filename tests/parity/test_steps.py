@@ -5,6 +5,9 @@ PyTorch's; the learning rates are such that the loss falls without leaping. Batc
 the rounding of each step into the next, most of all where no shortcuts lead around it, and so does the depth of the
 paper's GoogLeNet, which has none: there two runs in single precision drift apart, whoever computes them. These networks
 are trained in double precision, on the `numpy` engine, within 1e-6; ResNet-20, which is steady enough, in both.
+
+GoogLeNet with batch normalisation is not among them: on images small enough for a test its last maps have so few values
+that even two runs in double precision part after some steps. `test_models.py` compares its gradients.
 """
 
 from __future__ import annotations
@@ -80,7 +83,7 @@ SINGLE_PRECISION = {
     "lenet5-1998": Training(FAMILIES["lenet5-1998"], 1e-5),
     "pilotnet": Training(FAMILIES["pilotnet"], 2e-5, 2),
     "textcnn": Training(FAMILIES["textcnn"], 0.05),
-    "alexnet": Training(one_dense_layer("alexnet", 256, 63), 2e-5),
+    "alexnet": Training(one_dense_layer("alexnet", 256, 63), 5e-6),
     "alexnet-paper": Training(one_dense_layer("alexnet-paper", 256, 67), 0.002),
     "vgg11": Training(one_dense_layer("vgg11", 512, 32), 3e-5, 2),
     "resnet20": Training(SMALL_RESNET20, 0.001),
@@ -88,8 +91,7 @@ SINGLE_PRECISION = {
 DOUBLE_PRECISION = {
     "resnet20": Training(SMALL_RESNET20, 0.001),
     "plain20": Training(replace(FAMILIES["plain20"], shape=(3, 16, 16)), 0.001),
-    "resnet18": Training(replace(FAMILIES["resnet18"], shape=(3, 32, 32)), 0.001),
-    "googlenet": Training(replace(FAMILIES["googlenet"], shape=(3, 32, 32)), 0.001, 2),
+    "resnet18": Training(replace(FAMILIES["resnet18"], shape=(3, 32, 32)), 1e-4),
     "googlenet-paper": Training(without_auxiliary(FAMILIES["googlenet-paper"]), 3e-6, 2),
 }
 
