@@ -88,8 +88,8 @@ SINGLE_PRECISION = {
 DOUBLE_PRECISION = {
     "resnet20": Training(SMALL_RESNET20, 0.001),
     "plain20": Training(replace(FAMILIES["plain20"], shape=(3, 16, 16)), 0.001),
-    "resnet18": Training(replace(FAMILIES["resnet18"], shape=(3, 32, 32)), 0.001),
-    "googlenet": Training(replace(FAMILIES["googlenet"], shape=(3, 32, 32)), 0.001, 2),
+    "resnet18": Training(FAMILIES["resnet18"], 1e-4),
+    "googlenet": Training(FAMILIES["googlenet"], 1e-4),
     "googlenet-paper": Training(without_auxiliary(FAMILIES["googlenet-paper"]), 3e-6, 2),
 }
 
