@@ -50,8 +50,8 @@ def test_outputs_and_gradients_in_double_precision(name: str, training: bool) ->
 
 
 STEADY = [mode for mode in MODES if mode != ("googlenet", True)]
-"""All but GoogLeNet with the batch's statistics. Its 13 poolings and 57 normalisations of few values take such decisions
-on almost every batch of two, in PyTorch as well; that mode in single precision is the matter of `test_steps.py`.
+"""All but GoogLeNet with the batch's statistics. Its 13 poolings and 57 normalisations of few values take such
+decisions on almost every batch of two, in PyTorch as well; `test_steps.py` trains it in single precision.
 """
 
 

@@ -55,8 +55,14 @@ def large(name: str, size: int, **options: Any) -> Family:
     """One of the architectures of `networks.py`, for 10 classes."""
     architecture = name.partition("-")[0]
     return Family(
-        model(architecture, classes=CLASSES, **options), lambda: networks.NETWORKS[name](CLASSES), (3, size, size)
+        model(architecture, classes=CLASSES, **options), lambda: undrawn(name).to_empty(device="cpu"), (3, size, size)
     )
+
+
+def undrawn(name: str) -> nn.Module:
+    """A network of PyTorch's without memory for its weights, which it would fill with random numbers for nothing."""
+    with torch.device("meta"):
+        return networks.NETWORKS[name](CLASSES)
 
 
 TEXT = {"classes": 3, "vocabulary": 50, "embedding": 20, "filters": 8}
@@ -92,8 +98,7 @@ def one_dense_layer(name: str, channels: int) -> Family:
         return pc.Sequential([("features", features), *layers])
 
     def theirs() -> nn.Module:
-        with torch.device("meta"):  # nothing is drawn for the layers that are replaced
-            network = networks.NETWORKS[name](CLASSES)
+        network = undrawn(name)
         assert isinstance(network, networks.Classifier)
         network.size, network.classifier = 1, nn.Sequential(nn.Linear(channels, CLASSES))
         return network.to_empty(device="cpu")
