@@ -13,11 +13,13 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 @pytest.fixture(autouse=True, scope="session")
-def one_thread_of_torch() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """The tests run side by side, one worker for each core; more threads would only wait for each other."""
     import torch
 
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PELLUCID_THREADS", "1")
+        yield
     torch.set_num_threads(before)

@@ -26,12 +26,12 @@ def drawn(shape: tuple[int, ...], operator: str, place: int, generator: np.rando
     """Values that keep the activations of a deep network near 1: He's for kernels, near 1 for scales and variances."""
     if len(shape) > 1 and operator in ("Conv", "Gemm"):
         fan_in = int(np.prod(shape[1:]))
-        values = generator.normal(size=shape) * np.sqrt(2 / fan_in)
+        values = generator.standard_normal(shape, np.float32) * np.float32(np.sqrt(2 / fan_in))
     elif (operator, place) in (("BatchNormalization", 1), ("BatchNormalization", 4), ("Mul", 1)):
         values = generator.uniform(0.5, 1.5, shape)
     else:
         values = generator.normal(size=shape) * 0.1
-    return values.astype(np.float32)
+    return values.astype(np.float32, copy=False)
 
 
 def with_drawn_weights(name: str, seed: int = 0) -> Any:

@@ -24,21 +24,22 @@ from tests.parity.twins import FAMILIES, NORMALISED, distance
 pytestmark = pytest.mark.parity
 
 MODES = [(name, False) for name in FAMILIES] + [(name, True) for name in NORMALISED]
-IDS = [f"{name}-{'training' if training else 'inference'}" for name, training in MODES]
-SINGLE = [mode for mode in MODES if mode != ("googlenet", True)]
-"""Not GoogLeNet while training: on two images of a size for tests, rounding decides somewhere on every batch tried (the
-gradients are then 0.1 to 3 % off, as PyTorch's own are). It is compared in double precision above.
-"""
+SLIM = {"alexnet": 256, "alexnet-paper": 256, "vgg11": 512}
+"""In double precision one dense layer stands for the large ones, which are compared in single precision."""
 SEEDS = (7, 8, 9)
+
+
+def identify(name: str, training: bool) -> str:
+    return f"{name}-{'training' if training else 'inference'}"
 
 
 def worst_gradient(found: dict[str, float]) -> tuple[float, str]:
     return max((off, name) for name, off in found.items() if name != "y")
 
 
-@pytest.mark.parametrize(("name", "training"), MODES, ids=IDS)
+@pytest.mark.parametrize(("name", "training"), MODES, ids=[identify(*mode) for mode in MODES])
 def test_outputs_and_gradients_in_double_precision(name: str, training: bool) -> None:
-    family = FAMILIES[name]
+    family = twins.one_dense_layer(name, SLIM[name]) if name in SLIM else FAMILIES[name]
     ours, theirs = twins.twins(family, training)
     dy = np.random.default_rng(11).normal(size=(2, family.classes)).astype(np.float32)
     x, _ = twins.batch(family)
@@ -48,7 +49,13 @@ def test_outputs_and_gradients_in_double_precision(name: str, training: bool) ->
         assert off <= 1e-10, f"{array} is off by {off:.2e} of its length"
 
 
-@pytest.mark.parametrize(("name", "training"), SINGLE)
+STEADY = [mode for mode in MODES if mode != ("googlenet", True)]
+"""All but GoogLeNet with the batch's statistics. Its 13 poolings and 57 normalisations of few values take such
+decisions on almost every batch of two, in PyTorch as well; `test_steps.py` trains it in single precision.
+"""
+
+
+@pytest.mark.parametrize(("name", "training"), STEADY, ids=[identify(*mode) for mode in STEADY])
 def test_outputs_and_gradients_in_single_precision(name: str, training: bool) -> None:
     family = FAMILIES[name]
     ours, theirs = twins.twins(family, training)
@@ -66,37 +73,34 @@ def test_outputs_and_gradients_in_single_precision(name: str, training: bool) ->
     pytest.fail(f"on no batch are all gradients right; the worst of each: {tried}")
 
 
-AUXILIARY = {
-    "googlenet": (64, "numpy", "float64", 1e-8),
-    "googlenet-paper": (224, "numpy", "float64", 1e-8),
-}
-"""The paper's auxiliary classifiers need maps of 14x14, and thus the whole image."""
+AUXILIARY = {"googlenet": (2, 64), "googlenet-paper": (1, 224)}
+"""How many images of which size: the paper's auxiliary classifiers need maps of 14x14, and thus a whole one."""
 
 
 @pytest.mark.parametrize("name", AUXILIARY)
 def test_auxiliary_losses_and_running_statistics(name: str) -> None:
     """One step of GoogLeNet: the loss with 0.3 times each auxiliary one, what it does to every parameter and state."""
-    size, engine, dtype, limit = AUXILIARY[name]
+    number, size = AUXILIARY[name]
     family = FAMILIES[name]
     ours, theirs = twins.twins(family, training=True)
     theirs.double()
-    x = np.random.default_rng(7).normal(size=(2, 3, size, size)).astype(np.float32)
-    labels, rate = np.array([1, 7]), 0.5
+    x = np.random.default_rng(7).normal(size=(number, 3, size, size)).astype(np.float32)
+    labels, rate = np.array([1, 7])[:number], 0.5
     optimizer = pc.optim.SGD(lr=rate)
-    step = pc.compile_training(ours, 2, x.shape[1:], optimizer=optimizer, engine=engine, dtype=dtype)
+    step = pc.compile_training(ours, number, x.shape[1:], optimizer=optimizer, engine="numpy", dtype="float64")
     loss = step(x, labels)
     targets = torch.from_numpy(labels)
     losses = [functional.cross_entropy(out, targets) for out in theirs(torch.from_numpy(x).double())]
     total = losses[0] + 0.3 * losses[1] + 0.3 * losses[2]
     total.backward()
-    assert loss == pytest.approx(float(total.detach()), rel=min(limit, 1e-4))
+    assert loss == pytest.approx(float(total.detach()), rel=1e-9)
     after = step.parameters
     step.close()
     before = {name: value.copy() for name, value in ours.parameters.items()}
     for parameter_name, parameter in theirs.named_parameters():
         assert parameter.grad is not None
         off = distance((before[parameter_name] - after[parameter_name]) / rate, parameter.grad.numpy())
-        assert off <= limit, f"{parameter_name} is off by {off:.2e} of its length"
+        assert off <= 1e-8, f"{parameter_name} is off by {off:.2e} of its length"
     for state_name, state in theirs.named_buffers():
         if not state_name.endswith("num_batches_tracked"):
-            assert distance(after[state_name], state.numpy()) <= limit, state_name
+            assert distance(after[state_name], state.numpy()) <= 1e-8, state_name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -55,8 +55,14 @@ def large(name: str, size: int, **options: Any) -> Family:
     """One of the architectures of `networks.py`, for 10 classes."""
     architecture = name.partition("-")[0]
     return Family(
-        model(architecture, classes=CLASSES, **options), lambda: networks.NETWORKS[name](CLASSES), (3, size, size)
+        model(architecture, classes=CLASSES, **options), lambda: undrawn(name).to_empty(device="cpu"), (3, size, size)
     )
+
+
+def undrawn(name: str) -> nn.Module:
+    """A network of PyTorch's without memory for its weights, which it would fill with random numbers for nothing."""
+    with torch.device("meta"):
+        return networks.NETWORKS[name](CLASSES)
 
 
 TEXT = {"classes": 3, "vocabulary": 50, "embedding": 20, "filters": 8}
@@ -80,6 +86,24 @@ FAMILIES = {
 }
 NORMALISED = ("resnet18", "resnet50", "resnet20", "plain20", "googlenet")
 """Networks with batch normalisation, which behave otherwise while training."""
+
+
+def one_dense_layer(name: str, channels: int) -> Family:
+    """AlexNet or VGG with one dense layer, from so many channels, in place of three of 55 to 120 million weights."""
+
+    def ours() -> pc.Graph:
+        features = FAMILIES[name].ours()["features"]
+        head = pc.Sequential([("0", pc.layers.Linear(channels, CLASSES))])
+        layers = [("avgpool", pc.layers.AdaptiveAvgPool2d(1)), ("flatten", pc.layers.Flatten()), ("classifier", head)]
+        return pc.Sequential([("features", features), *layers])
+
+    def theirs() -> nn.Module:
+        network = undrawn(name)
+        assert isinstance(network, networks.Classifier)
+        network.size, network.classifier = 1, nn.Sequential(nn.Linear(channels, CLASSES))
+        return network.to_empty(device="cpu")
+
+    return replace(FAMILIES[name], ours=ours, theirs=theirs)
 
 
 def draw_weights(network: pc.Graph, seed: int) -> None:
