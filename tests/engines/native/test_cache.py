@@ -88,22 +88,6 @@ def test_a_damaged_or_foreign_entry_is_removed_not_used(tmp_path: Path, damage: 
     assert store.get(KEY) == b"fresh"
 
 
-def test_compiled_code_is_the_same_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    target = cpu.target()
-    store = ObjectCache(tmp_path)
-    first = store.compiled([TEXT, TEXT], target)
-    monkeypatch.setattr(codegen, "compile_objects", lambda texts, *_: [pytest.fail("compiled again") for _ in texts])
-    assert store.compiled([TEXT, TEXT], target) == first
-
-
-def test_a_damaged_entry_is_compiled_again(tmp_path: Path) -> None:
-    target = cpu.target()
-    store = ObjectCache(tmp_path)
-    first = store.compiled([TEXT], target)
-    damage_content(entry(tmp_path, cache.object_key(TEXT, target)))
-    assert store.compiled([TEXT], target) == first
-
-
 def test_the_key_depends_on_text_target_and_versions(monkeypatch: pytest.MonkeyPatch) -> None:
     keys = {cache.object_key(text, cpu.target(name)) for text in (TEXT, TEXT + " ") for name in ("avx2", "sse")}
     monkeypatch.setattr(codegen, "versions", lambda: "another version")
@@ -151,7 +135,6 @@ def test_a_folder_that_cannot_be_made_costs_a_note_only(tmp_path: Path) -> None:
     assert store.get(KEY) is None
     assert store.note is not None
     assert "cannot use the cache folder" in store.note
-    assert len(store.compiled([TEXT], cpu.target())) == 1
 
 
 def test_a_folder_others_can_write_to_is_not_used(tmp_path: Path) -> None:

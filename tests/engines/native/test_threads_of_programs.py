@@ -78,7 +78,7 @@ class Slowly:
     def __init__(self, executable: NativeExecutable) -> None:
         self.executable, plan = executable, executable.compiled
         slots = slots_of(plan, external(plan))
-        objects = list({c.name: c.data for c in generate(plan.kernels, plan.target, STORE)}.values())
+        objects = list({c.name: c.data for c in generate(plan.kernels, plan.target, STORE)[0]}.values())
         kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
         self.groups, self.code = [], []
         for group in range(plan.groups[-1] + 1):

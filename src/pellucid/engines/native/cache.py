@@ -13,7 +13,6 @@ import os
 import stat
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 from pellucid.engines.native import codegen
@@ -88,16 +87,6 @@ class ObjectCache:
             self._make_room(len(entry))
         except OSError as error:
             self.note = f"cannot write to the cache folder {self.folder}: {error.strerror or error}"
-
-    def compiled(self, texts: Sequence[str], target: Target, workers: int = 1) -> list[bytes]:
-        """Object code of IR modules: from the cache where it is there, otherwise compiled and stored."""
-        keys = [object_key(text, target) for text in texts]
-        found = [self.get(key) for key in keys]
-        missing = {key: text for key, text, data in zip(keys, texts, found, strict=True) if data is None}
-        fresh = dict(zip(missing, codegen.compile_objects(list(missing.values()), target, workers), strict=True))
-        for key, data in fresh.items():
-            self.put(key, data)
-        return [data if data is not None else fresh[key] for key, data in zip(keys, found, strict=True)]
 
     def clear(self) -> None:
         """Remove every entry."""

@@ -14,8 +14,9 @@ order in which candidates come out, and bench/contraction.py compares it with me
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import ceil, gcd, log2, prod
 
 from pellucid.engines.native.contraction import Access, Contraction, Schedule, Window, complete
@@ -90,6 +91,15 @@ class _Footprint:
         return self.lines <= capacity * min(1.0, ceil(self.run) / shared)
 
 
+@dataclass(frozen=True)
+class _Reach:
+    """What some loops cover of each index, and what they touch and fetch (by cache) of each tensor."""
+
+    spans: Mapping[str, int]
+    touched: tuple[_Footprint, ...]
+    fetched: tuple[tuple[float, ...], ...]
+
+
 class Model:
     """The costs of schedules for one contraction on one target. Schedules must be complete."""
 
@@ -101,6 +111,7 @@ class Model:
         self._footprints: dict[tuple[int, ...], _Footprint] = {}
         self._cores: dict[tuple[object, ...], tuple[float, float]] = {}
         self._shares: dict[tuple[Window, int, int], float] = {}
+        self._reaches: dict[tuple[object, ...], _Reach] = {}
 
     def estimate(self, schedule: Schedule) -> Estimate:
         steps, tiles = self.core(schedule)
@@ -216,27 +227,43 @@ class Model:
         fetches.
         """
         spans = self._tile_spans(schedule)
-        touched = [self._footprint(k, spans) for k in range(3)]
-        fetched = [[f.lines if level == 0 else f.scattered for f in touched] for level in range(3)]
+        path: tuple[object, ...] = tuple(spans.values())
+        reach = self._reached(path, lambda: self._start(spans))
         for depth, (index, upto) in enumerate(self._inside_out(schedule)):
-            trips = ceil(upto / spans[index])
-            if trips <= 1:
-                continue
-            # Inside the register tile the output rests in registers.
-            inner = touched[1:] if depth < len(schedule.reduce) else list(touched)
-            spans[index] = upto
-            for k, access in enumerate(self._accesses):
-                if access.stride(index):
-                    touched[k] = self._footprint(k, spans)
-            for level, capacity in enumerate(self._capacities):
-                if not _fit(inner, capacity):
-                    fetched[level] = [trips * lines for lines in fetched[level]]
-                else:
-                    fetched[level] = [f.lines if level == 0 else f.scattered for f in touched]
+            if upto > reach.spans[index]:
+                step = (index, upto, depth < len(schedule.reduce))
+                path = (*path, step)
+                reach = self._reached(path, partial(self._around, reach, *step))
         # What fits a cache altogether is taken to be there already, left by whoever made it.
-        arriving = zip(fetched, self._capacities, strict=True)
+        arriving = zip(reach.fetched, self._capacities, strict=True)
         # The output is claimed or read, and written back.
-        return [0.0 if _fit(touched, capacity) else 2 * out + a + b for (out, a, b), capacity in arriving]
+        return [0.0 if _fit(reach.touched, capacity) else 2 * out + a + b for (out, a, b), capacity in arriving]
+
+    def _reached(self, path: tuple[object, ...], find: Callable[[], _Reach]) -> _Reach:
+        """Schedules that agree in their inner loops share what these reach."""
+        found = self._reaches.get(path)
+        if found is None:
+            found = self._reaches[path] = find()
+        return found
+
+    def _start(self, spans: Mapping[str, int]) -> _Reach:
+        touched = tuple(self._footprint(k, spans) for k in range(3))
+        return _Reach(spans, touched, tuple(_lines(touched, level) for level in range(3)))
+
+    def _around(self, body: _Reach, index: str, upto: int, in_registers: bool) -> _Reach:
+        """A loop over `index` around the loops so far; inside the register tile the output rests in registers."""
+        trips = ceil(upto / body.spans[index])
+        spans = {**body.spans, index: upto}
+        touched = tuple(
+            self._footprint(k, spans) if access.stride(index) else body.touched[k]
+            for k, access in enumerate(self._accesses)
+        )
+        inner = body.touched[1:] if in_registers else body.touched
+        fetched = tuple(
+            _lines(touched, level) if _fit(inner, capacity) else tuple(trips * lines for lines in body.fetched[level])
+            for level, capacity in enumerate(self._capacities)
+        )
+        return _Reach(spans, touched, fetched)
 
     def _tile_spans(self, schedule: Schedule) -> dict[str, int]:
         """How many values of each index one reduction step of a register tile covers."""
@@ -298,6 +325,11 @@ def _footprint(access: Access, spans: Mapping[str, int]) -> _Footprint:
     lines = count * each
     scattered = 2 if count > 1 and run <= 4 * FLOATS_PER_LINE else 1
     return _Footprint(lines, each, 0 if common % FLOATS_PER_LINE else common // FLOATS_PER_LINE, lines * scattered)
+
+
+def _lines(touched: Iterable[_Footprint], level: int) -> tuple[float, ...]:
+    """Each tensor's lines, once; those that are hard to prefetch count twice beyond the first cache."""
+    return tuple(f.scattered if level else f.lines for f in touched)
 
 
 def _fit(footprints: Sequence[_Footprint], capacity: float) -> bool:

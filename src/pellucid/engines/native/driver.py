@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 
 from llvmlite import ir
 
@@ -118,34 +120,39 @@ def emit_driver(
     module = ir.Module("driver")
     emitter = Emitter(module, JOB_NAME, [POINTER, POINTER, I64, I64], target)
     assert emitter.function.function_type == JOB
-    team, table, thread, threads = emitter.arguments
+    team, *rest = emitter.arguments
     barrier = emit_barrier(module, target) if together else None
-    bases = {
-        entry: emitter.builder.load(emitter.advance(table, entry, I64), typ=POINTER)
-        for entry in sorted({entry for entry, _ in slots.values()})
-    }
-
-    def run(call: Call, begin: ir.Value, end: ir.Value) -> None:
-        pointers = [emitter.advance(bases[slots[t][0]], slots[t][1], ir.IntType(8)) for t in call.kernel.operands]
-        kind = [POINTER] * len(pointers) + [I64, I64]
-        emitter.builder.call(emitter.intrinsic(call.name, ir.VoidType(), kind), [*pointers, begin, end])
-
-    begin_of_group = 0
-    while begin_of_group < len(calls):
-        end_of_group = begin_of_group
-        while end_of_group < len(calls) and numbers[end_of_group] == numbers[begin_of_group]:
-            end_of_group += 1
-        if begin_of_group and barrier is not None:
+    series = [[call for _, call in group] for _, group in groupby(zip(numbers, calls, strict=True), itemgetter(0))]
+    for number, group in enumerate(series):
+        if number and barrier is not None:
             emitter.builder.call(barrier, [team])
-        _emit_group(emitter, calls[begin_of_group:end_of_group], run, thread, threads)
-        begin_of_group = end_of_group
+        emitter.builder.call(_emit_group(module, f"group{number}", group, slots, target), rest)
     emitter.finish()
     return str(module)
 
 
-def _emit_group(emitter: Emitter, calls: Sequence[Call], run: object, thread: ir.Value, threads: ir.Value) -> None:
-    """Runs of kernels divided into blocks go block by block; the others are shared by tasks."""
-    assert callable(run)
+def _emit_group(
+    module: ir.Module, name: str, calls: Sequence[Call], slots: Mapping[Tensor, tuple[int, int]], target: Target
+) -> ir.Function:
+    """Runs of kernels divided into blocks go block by block; the others are shared by tasks.
+
+    Each group is a function of its own: LLVM's time grows faster than the length of a function.
+    """
+    emitter = Emitter(module, name, [POINTER, I64, I64], target)
+    emitter.function.linkage = "internal"
+    table, thread, threads = emitter.arguments
+    addresses: dict[Tensor, ir.Value] = {}
+    for tensor in (t for call in calls for t in call.kernel.operands):
+        if tensor not in addresses:
+            entry, offset = slots[tensor]
+            base = emitter.builder.load(emitter.advance(table, entry, I64), typ=POINTER)
+            addresses[tensor] = emitter.advance(base, offset, ir.IntType(8))
+
+    def run(call: Call, begin: ir.Value, end: ir.Value) -> None:
+        pointers = [addresses[t] for t in call.kernel.operands]
+        kind = [POINTER] * len(pointers) + [I64, I64]
+        emitter.builder.call(emitter.intrinsic(call.name, ir.VoidType(), kind), [*pointers, begin, end])
+
     position = 0
     while position < len(calls):
         call = calls[position]
@@ -167,3 +174,4 @@ def _emit_group(emitter: Emitter, calls: Sequence[Call], run: object, thread: ir
                 with emitter.when(True if each.tasks == most else emitter.builder.icmp_signed("<", number, last)):
                     run(each, number, emitter.builder.add(number, ir.Constant(I64, 1)))
         position = following
+    return emitter.finish()

@@ -151,7 +151,7 @@ class NativeExecutable:
     @cached_property
     def _calls(self) -> list[Call]:
         """The kernels with the names of their code."""
-        codes = generate(self.compiled.kernels, self.compiled.target, _store())
+        codes, _ = generate(self.compiled.kernels, self.compiled.target, _store())
         return [Call(k, c.name, c.tasks) for k, c in zip(self.compiled.kernels, codes, strict=True)]
 
     def report(self, repeats: int = 20) -> list[tuple[Kernel, int, float]]:
@@ -180,7 +180,7 @@ class NativeExecutable:
     def kernel(self, number: int) -> Callable[[], None]:
         """A function that runs one kernel by itself, on all threads, with the arrays of the last run."""
         compiled, call = self.compiled, self._calls[number]
-        codes = generate([call.kernel], compiled.target, _store())
+        codes, _ = generate([call.kernel], compiled.target, _store())
         # The team's own code is there already.
         texts = frame(compiled, [call], [0])[: None if self._team is None else 1]
         objects = [*codegen.compile_objects(texts, compiled.target), *(c.data for c in codes)]

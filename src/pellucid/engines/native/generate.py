@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TypeAlias
 
 from llvmlite import ir
 
@@ -33,6 +34,10 @@ class Code:
     name: str
     tasks: int
     data: bytes
+
+
+Frame: TypeAlias = Callable[[Sequence[tuple[str, int]]], Sequence[str]]
+"""Writes the modules around some kernels, given their functions' names and the numbers of their tasks."""
 
 
 @cache
@@ -67,31 +72,47 @@ def write(kernel: Kernel, name: str, target: cpu.Target) -> tuple[str, int, str]
     return str(module), shape.tasks, str(shape)
 
 
-def generate(kernels: Sequence[Kernel], target: cpu.Target, store: ObjectCache) -> list[Code]:
-    """The code of each kernel; equal ones share theirs."""
+def generate(
+    kernels: Sequence[Kernel], target: cpu.Target, store: ObjectCache, frame: Frame = lambda _: ()
+) -> tuple[list[Code], list[bytes]]:
+    """The code of each kernel, equal ones sharing theirs, and the object code of the modules that `frame` writes.
+
+    `frame` is given each kernel's function name and number of tasks, which are known before the last kernels are
+    compiled: its modules, which call the kernels, are compiled beside those.
+    """
     keys = [key_of(kernel, target) for kernel in kernels]
-    found: dict[str, Code] = {}
+    counts: dict[str, int] = {}
+    objects: dict[str, bytes] = {}
     missing: dict[str, Kernel] = {}
     for key, kernel in zip(keys, kernels, strict=True):
-        if key in found or key in missing:
+        if key in objects or key in missing:
             continue
         entry = store.get(key)
         if entry is None:
             missing[key] = kernel
         else:
-            found[key] = Code(_name(key), int.from_bytes(entry[:TASK_BYTES], "little"), entry[TASK_BYTES:])
-    counts: dict[str, int] = {}
+            counts[key], objects[key] = int.from_bytes(entry[:TASK_BYTES], "little"), entry[TASK_BYTES:]
+    around: dict[str, str] = {}
+    fresh: list[str] = []
 
     def texts() -> Iterator[str]:
         for key, kernel in missing.items():
             text, counts[key], _ = write(kernel, _name(key), target)
+            fresh.append(key)
             yield text
+        around.update((object_key(text, target), text) for text in frame([(_name(key), counts[key]) for key in keys]))
+        for key, text in around.items():
+            entry = store.get(key)
+            if entry is None:
+                fresh.append(key)
+                yield text
+            else:
+                objects[key] = entry
 
-    objects = codegen.compile_objects(texts(), target, os.cpu_count() or 1)
-    for (key, count), data in zip(counts.items(), objects, strict=True):
-        store.put(key, count.to_bytes(TASK_BYTES, "little") + data)
-        found[key] = Code(_name(key), count, data)
-    return [found[key] for key in keys]
+    for key, data in zip(fresh, codegen.compile_objects(texts(), target, os.cpu_count() or 1), strict=True):
+        store.put(key, (counts[key].to_bytes(TASK_BYTES, "little") if key in counts else b"") + data)
+        objects[key] = data
+    return [Code(_name(key), counts[key], objects[key]) for key in keys], [objects[key] for key in around]
 
 
 def _name(key: str) -> str:

@@ -96,9 +96,12 @@ class Image:
 
 def build(compiled: Compiled, store: ObjectCache) -> Image:
     """Generate the code of a plan, kernels from the cache where they are there."""
-    codes = generate(compiled.kernels, compiled.target, store)
-    calls = [Call(k, c.name, c.tasks) for k, c in zip(compiled.kernels, codes, strict=True)]
-    objects = store.compiled(frame(compiled, calls, compiled.groups), compiled.target)
+
+    def around(named: Sequence[tuple[str, int]]) -> list[str]:
+        calls = [Call(k, name, tasks) for k, (name, tasks) in zip(compiled.kernels, named, strict=True)]
+        return frame(compiled, calls, compiled.groups)
+
+    codes, objects = generate(compiled.kernels, compiled.target, store, around)
     outside = external(compiled)
     updated = {old for old, _ in compiled.program.updates}
     slots = {t: _slot(t, k, compiled, t in updated) for k, t in enumerate(outside, 1)}
