@@ -313,7 +313,8 @@ class Author:
         smooth = () if self.exact else (self.softmax, self.statistics)
         forms = (
             self.convolution, self.convolution, self.pooling, self.dense, self.pointwise, self.pointwise,
-            self.weight_gradient, self.input_gradient, self.parts, self.affine, self.over_the_batch, self.labels,
+            self.weight_gradient, self.input_gradient, self.parts, self.joint, self.affine, self.over_the_batch,
+            self.labels,
         )  # fmt: skip
         self.pick(*forms, *smooth)()
 
@@ -457,6 +458,25 @@ class Author:
             if self.between(0, 1):
                 tensor[n, c, i * 3 + 2, j + 1] = x[n, c, i, j] * self.parameter(channels)[c]
         self.floats.append(tensor)
+
+    def joint(self) -> None:
+        """Branches of one tensor behind each other along the channels, one branch read once more."""
+        x = self.source(4)
+        _, channels, height, width = x.extents
+        branches, start = [], 0
+        for _ in range(self.between(1, 3)):
+            n, c, i, j = self.indices(*x.extents)
+            branches.append(self.define((n, c, i, j), maximum(x[n, c, i, j] * self.parameter(channels)[c], 0)))
+        whole = self.tensor(shape=(self.size, channels * (len(branches) + 1), height, width))
+        for branch in (*branches, x):
+            n, c, i, j = self.indices(*branch.extents)
+            whole[n, c + start, i, j] = branch[n, c, i, j]
+            start += channels
+        self.floats.append(whole)
+        again = self.pick(*branches)
+        n, c, i, j, u = self.indices(*x.extents, 3)
+        shift = self.pick(0, u - 1, u)
+        self.define((n, c, i, j), sum_over([u], again[n, c, i + shift, j]) + whole[n, c, i, j])
 
     def affine(self) -> None:
         """A weighted sum over places given by arbitrary affine expressions, most likely partly outside."""

@@ -81,7 +81,7 @@ def _chain(
     if not head.covers:
         return chain
     product = _contracts(head)
-    inside = {head.tensor}
+    inside = {head.tensor: head.at}
     waiting = sorted(readers.get(head.tensor, ()))
     while waiting:
         number = heappop(waiting)
@@ -92,7 +92,9 @@ def _chain(
         candidate = _under_names_of(head, equations[number])
         if candidate is None or not _fits(candidate, head, inside):
             continue
-        reads = {a.tensor for a in accesses(candidate.value)} - inside
+        reads = {a.tensor for a in accesses(candidate.value)} - inside.keys()
+        if any(a.tensor == candidate.tensor for e in (*chain.values(), candidate) for a in accesses(e.value)):
+            continue  # another part of what it writes
         # Everything else it reads must be computed before the chain's first equation.
         if any(k > first and k not in done for tensor in reads for k in defined.get(tensor, ())):
             continue
@@ -101,7 +103,7 @@ def _chain(
         if product and (candidate.tensor.kind != "float" or not chainable(candidate.value)):
             continue
         chain[number] = candidate
-        inside.add(candidate.tensor)
+        inside[candidate.tensor] = candidate.at
         for reader in readers.get(candidate.tensor, ()):
             if reader > number:
                 heappush(waiting, reader)
@@ -109,17 +111,21 @@ def _chain(
 
 
 def _under_names_of(head: Equation, candidate: Equation) -> Equation | None:
-    """The equation with the head's indices in place of its own, if they run equally far."""
+    """The equation with the head's indices in place of its own, if they run equally far.
+
+    It may write a part of a larger tensor: places that lie some way from the head's.
+    """
     if len(candidate.at) != len(head.at) or bound_indices(candidate.value):
         return None
     table: dict[Index, Affine] = {}
     for mine, theirs in zip(candidate.at, head.at, strict=True):
-        old = mine.single
+        old = (mine - mine.constant).single
         # The head may write a dimension in blocks, as 32*O+o; a slice of that dimension is another range.
         if old is None or old.size != theirs.bounds[1] + 1:
             return None
         table[old] = theirs
-    return Equation(candidate.tensor, head.at, substitute(candidate.value, table))
+    at = tuple(mine.substitute(table) for mine in candidate.at)
+    return Equation(candidate.tensor, at, substitute(candidate.value, table))
 
 
 def _contracts(equation: Equation) -> bool:
@@ -127,17 +133,17 @@ def _contracts(equation: Equation) -> bool:
 
 
 def _whole(equation: Equation) -> bool:
-    """One part, one index for each dimension: its elements are independent of each other."""
-    singles = [a.single for a in equation.at]
-    return None not in singles and len(set(singles)) == len(singles) and equation.covers
+    """One index for each dimension: its elements are independent of each other."""
+    singles = [(a - a.constant).single for a in equation.at]
+    return None not in singles and len(set(singles)) == len(singles)
 
 
-def _fits(candidate: Equation, head: Equation, inside: set[Tensor]) -> bool:
-    """Whether an equation reads the chain's tensors only at its own place, over the same indices."""
-    if candidate.indices != head.indices or candidate.at != head.at:
+def _fits(candidate: Equation, head: Equation, inside: Mapping[Tensor, tuple[Affine, ...]]) -> bool:
+    """Whether an equation reads the chain's tensors only where the chain writes them, over the same indices."""
+    if candidate.indices != head.indices or candidate.tensor in inside:
         return False
     reads = [a for a in accesses(candidate.value) if a.tensor in inside]
-    return bool(reads) and all(a.at == head.at for a in reads)
+    return bool(reads) and all(a.at == inside[a.tensor] for a in reads)
 
 
 def _kernel(

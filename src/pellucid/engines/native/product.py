@@ -108,7 +108,7 @@ class Product:
         """The sum in terms of memory, without the block index, and the epilogue's accesses alike."""
         left, right = self.factors
         names = {i.name: i.size for i in (*self.equations[0].indices, *self.sum.indices)}
-        out = Access(self.out, self.equations[0].at)
+        out = self.equations[-1].left
         strides = [self.strides(a) for a in (out, left, right, *self.around)]
         if self.block is not None:
             del names[BLOCK_INDEX]
@@ -138,7 +138,7 @@ class Product:
         if self.block is None:
             return contraction, extra
         left, right = self.factors
-        out = _with_block(contraction.out, self.strides(Access(self.out, self.equations[0].at)))
+        out = _with_block(contraction.out, self.strides(self.equations[-1].left))
         a, b = _with_block(contraction.a, self.strides(left)), _with_block(contraction.b, self.strides(right))
         extra = tuple(_with_block(s, self.strides(a)) for s, a in zip(extra, self.around, strict=True))
         extents = {BLOCK_INDEX: self.block.size, **contraction.extents}

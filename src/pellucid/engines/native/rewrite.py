@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pellucid.engines.native.joining import joined_in_place
 from pellucid.engines.native.layout import BLOCK
 from pellucid.engines.native.product import sum_of_products
 from pellucid.notation import Affine, Equation, Expression, Index, Program, Tensor
@@ -25,7 +26,7 @@ ROWS = 64
 
 def rewritten(program: Program) -> Program:
     """The program with every rewriting applied."""
-    return direct_copies(partial_sums(turned_factors(kept_masks(program))))
+    return joined_in_place(direct_copies(partial_sums(turned_factors(kept_masks(program)))))
 
 
 def successors(program: Program) -> Program:
