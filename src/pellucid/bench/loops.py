@@ -10,6 +10,7 @@ from pellucid.engines.native.cpu import Target
 from pellucid.engines.native.lower import Kernel
 from pellucid.engines.native.nest import Nest, Plan
 from pellucid.engines.native.product import Product, schedule_of
+from pellucid.engines.native.scatter import Scatter
 from pellucid.engines.native.transposition import Turn, turning
 
 STEP = "  "
@@ -124,6 +125,8 @@ def _joined(product: Product, contraction: Contraction) -> Iterator[str]:
 
 
 def _nest_or_turn(nest: Nest, target: Target) -> Iterator[str]:
+    if isinstance(nest, Scatter):
+        return _scatter(nest, target)
     turn = turning(nest, target.lanes)
     return _nest(nest, target) if turn is None else _turn(turn, target)
 
@@ -141,6 +144,22 @@ def _turn(turn: Turn, target: Target) -> Iterator[str]:
     yield STEP * (depth + 2) + f"load {lanes} vectors along {inner.name}"
     yield STEP * (depth + 2) + f"turn the {lanes}x{lanes} block in registers"
     yield STEP * (depth + 2) + f"store {lanes} vectors along {outer.name}"
+
+
+def _scatter(scatter: Scatter, target: Target) -> Iterator[str]:
+    """A sum whose terms each belong to one row of the result."""
+    key = scatter.key.name
+    yield f"{_count(scatter.tasks, 'task')} for the threads to share, {scatter.chunk} values of {key} each"
+    yield f"set the task's rows to 0: {key}, {', '.join(i.name for i in scatter.inner)}"
+    depth = 0
+    for index in scatter.outer:
+        yield STEP * depth + f"for {index.name} < {index.size}"
+        depth += 1
+    yield STEP * depth + f"{key} = {scatter.selection[0].number}, if the task owns that row"
+    for index in scatter.inner:
+        yield STEP * depth + f"for {index.name} < {index.size}"
+        depth += 1
+    yield STEP * depth + f"add to {scatter.equations[0].left}: {scatter.selection[1]}"
 
 
 def _nest(nest: Nest, target: Target) -> Iterator[str]:

@@ -314,7 +314,7 @@ class Author:
         forms = (
             self.convolution, self.convolution, self.pooling, self.dense, self.pointwise, self.pointwise,
             self.weight_gradient, self.input_gradient, self.parts, self.joint, self.affine, self.over_the_batch,
-            self.labels,
+            self.labels, self.tokens,
         )  # fmt: skip
         self.pick(*forms, *smooth)()
 
@@ -547,6 +547,23 @@ class Author:
         total[n] = given[n] * 2 + best[n]
         self.whole.extend(self.pick((best,), (best, hit), (total,), (hit, total)))
         self.define((n, k), bracket(best[n], "!=", k) * x[n, k] - hit[n, k])
+
+    def tokens(self) -> None:
+        """Rows that whole numbers select, some of which are none of the rows; and sums of rows by such numbers."""
+        length, rows, width = self.between(1, 4), self.between(1, 6), self.pick(1, 3, 16, 20)
+        given, table = self.input((self.size, length), "int"), self.parameter(rows, width)
+        n, j, k, v = self.indices(self.size, length, width, rows)
+        chosen = bracket(v, "==", given[n, j])
+        if self.between(0, 1):
+            chosen = chosen * bracket(v, "!=", 0)
+        if self.between(0, 2) == 0:
+            self.define((n, k), sum_over([j, v], chosen * table[v, k]))
+            return
+        looked_up = self.define((n, j, k), sum_over([v], chosen * table[v, k]))
+        over = (n, j) if self.between(0, 1) else (j,)
+        at = (v, k) if n in over else (n, v, k)
+        counted = sum_over(over, bracket(v, "==", given[n, j]) * looked_up[n, j, k])
+        self.define(at, counted * self.pick(1, 3))
 
 
 def _accesses(node: Expression) -> list[Access]:

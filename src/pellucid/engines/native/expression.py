@@ -28,6 +28,7 @@ from pellucid.notation.expression import (
     Reduce,
 )
 from pellucid.notation.index import Affine
+from pellucid.notation.selection import split
 
 
 class Reader(Protocol):
@@ -126,14 +127,11 @@ class Writer:
     def product(self, node: Expression) -> ir.Value:
         """A product or quotient, strongly zero where a bracket in it is false."""
         brackets, numbers = split(node)
-        value = reduce(self.multiply, [self.factor(n) for n in numbers]) if numbers else None
+        value = reduce(self.multiply, [self.factor(n) for n in numbers])
         if not brackets:
-            assert value is not None
             return value
         conditions = self.together([self.value(b) for b in brackets])
         holds = reduce(self.build.and_, conditions)
-        if value is None:
-            return self.as_float(holds)
         holds, value = self.together([holds, value])
         return self.build.select(holds, value, self.mathematics.like(value, 0.0))
 
@@ -175,23 +173,6 @@ class Writer:
         if _element(value) != I32:
             raise NotationError(f"{node} must be an integer here")
         return value
-
-
-def split(node: Expression) -> tuple[list[Expression], list[Expression]]:
-    """The brackets and the other factors of a product, nested products and numerators included."""
-    if isinstance(node, Bracket):
-        return [node], []
-    if isinstance(node, Div):
-        brackets, numbers = split(node.numerator)
-        return brackets, [Div(_together(numbers), node.denominator)]
-    if not isinstance(node, Mul):
-        return [], [node]
-    parts = [split(factor) for factor in node.factors]
-    return [b for brackets, _ in parts for b in brackets], [n for _, numbers in parts for n in numbers]
-
-
-def _together(factors: list[Expression]) -> Expression:
-    return Mul(tuple(factors)) if len(factors) > 1 else (factors or [Const(1)])[0]
 
 
 def _element(value: ir.Value) -> ir.Type:

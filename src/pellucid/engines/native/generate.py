@@ -20,9 +20,11 @@ from pellucid.engines.native import codegen, cpu
 from pellucid.engines.native.cache import ObjectCache, object_key
 from pellucid.engines.native.contraction import complete, tasks
 from pellucid.engines.native.lower import Kernel
-from pellucid.engines.native.nest import Plan, emit_nest
+from pellucid.engines.native.nest import Plan
 from pellucid.engines.native.product import Product, emit_product, schedule_of
+from pellucid.engines.native.scatter import Scatter, emit_scatter
 from pellucid.engines.native.transposition import emit_turn, turning
+from pellucid.engines.native.walk import emit_nest
 
 TASK_BYTES = 8
 
@@ -63,6 +65,9 @@ def write(kernel: Kernel, name: str, target: cpu.Target) -> tuple[str, int, str]
         contraction, extra, schedule = schedule_of(kernel, target)
         emit_product(module, name, kernel, target, contraction, extra, schedule)
         return str(module), tasks(contraction, complete(contraction, schedule, target)), str(schedule)
+    if isinstance(kernel, Scatter):
+        count = emit_scatter(module, name, kernel, target)
+        return str(module), count, str(kernel)
     turn = turning(kernel, target.lanes)
     if turn is not None:
         count = emit_turn(module, name, kernel, turn, target)

@@ -39,6 +39,7 @@ from pellucid.notation.expression import (
 )
 from pellucid.notation.index import box
 from pellucid.notation.program import order
+from pellucid.notation.selection import selection
 
 BLOCK = "B"
 
@@ -316,7 +317,8 @@ def choose(program: Program, lanes: int) -> tuple[str, str]:
     work = dict.fromkeys(LAYOUTS, 0.0)
     for equation in program:
         reads = [a for a in (equation.left, *accesses(equation.value)) if a.tensor in batched]
-        over = [i for n in equation.value.walk() if isinstance(n, Reduce) for i in n.indices]
+        sums = [n for n in equation.value.walk() if isinstance(n, Reduce) and selection(n) is None]
+        over = [i for n in sums for i in n.indices]
         if not reads or not over:
             continue
         points = box(equation.indices) * box(over)

@@ -14,6 +14,7 @@ from pellucid.engines.native.layout import BLOCK
 from pellucid.engines.native.memory import Buffer, margins
 from pellucid.engines.native.nest import Nest
 from pellucid.engines.native.product import Product, chainable, sum_of_products
+from pellucid.engines.native.scatter import Scatter
 from pellucid.notation import Affine, Equation, Index, Program, Tensor
 from pellucid.notation.expression import (
     Access,
@@ -25,6 +26,7 @@ from pellucid.notation.expression import (
     substitute,
     transform,
 )
+from pellucid.notation.selection import scattered
 
 Kernel = Nest | Product
 
@@ -78,7 +80,7 @@ def _chain(
     equations = program.equations
     head = equations[first]
     chain = {first: head}
-    if not head.covers:
+    if not head.covers or scattered(head.value):
         return chain
     product = _contracts(head)
     inside = {head.tensor: head.at}
@@ -159,6 +161,8 @@ def _kernel(
         e.tensor for e in chain
         if e is chain[-1] or e.tensor in kept or any(id(r) not in members for r in readers.get(e.tensor, []))
     )  # fmt: skip
+    if scattered(chain[0].value):
+        return Scatter(tuple(chain), stored, buffers)
     block = _block(chain)
     product = sum_of_products(chain[0])
     if product is not None and _readable(chain, product, buffers):

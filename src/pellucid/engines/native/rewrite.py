@@ -13,6 +13,7 @@ from pellucid.engines.native.product import sum_of_products
 from pellucid.notation import Affine, Equation, Expression, Index, Program, Tensor
 from pellucid.notation.expression import Access, Bracket, Call, Const, Reduce, accesses, substitute, transform
 from pellucid.notation.index import box
+from pellucid.notation.selection import scattered, selection
 
 OWN_SUMS = 16
 """A sum is split into partial sums only where each adds up at least this many values."""
@@ -26,7 +27,7 @@ ROWS = 64
 
 def rewritten(program: Program) -> Program:
     """The program with every rewriting applied."""
-    return joined_in_place(direct_copies(partial_sums(turned_factors(kept_masks(program)))))
+    return joined_in_place(direct_copies(partial_sums(bare_scatters(turned_factors(kept_masks(program))))))
 
 
 def successors(program: Program) -> Program:
@@ -112,7 +113,7 @@ def partial_sums(program: Program) -> Program:
     equations: list[Equation] = []
     for equation in program:
         sums = [n for n in equation.value.walk() if isinstance(n, Reduce) and n.kind == "sum"]
-        parts = _parts(equation, sums[0]) if len(sums) == 1 else ()
+        parts = _parts(equation, sums[0]) if len(sums) == 1 and selection(sums[0]) is None else ()
         equations += _split_sum(equation, sums[0], parts) if parts else [equation]
     return Program(tuple(equations), program.outputs, program.updates)
 
@@ -158,6 +159,20 @@ def _split_sum(equation: Equation, total: Reduce, parts: Sequence[Index]) -> lis
     return [own, Equation(equation.tensor, equation.at, value)]
 
 
+def bare_scatters(program: Program) -> Program:
+    """Let a scatter be all that its equation computes: what is done to its result comes after."""
+    equations: list[Equation] = []
+    for equation in program:
+        sums = [n for n in equation.value.walk() if scattered(n)]
+        if len(sums) == 1 and equation.value != sums[0]:
+            at = tuple(map(Affine.of, equation.indices))
+            bare = Tensor("S", tuple(i.size for i in equation.indices), name=f"{equation.tensor.name} as scattered")
+            equations.append(Equation(bare, at, sums[0]))
+            equation = _reading(equation, sums[0], Access(bare, at))
+        equations.append(equation)
+    return Program(tuple(equations), program.outputs, program.updates)
+
+
 def turned_factors(program: Program) -> Program:
     """In the batch layout, let weight gradients of dense layers run their lanes over features instead of images.
 
@@ -181,8 +196,8 @@ def turned_factors(program: Program) -> Program:
     return Program(tuple(equations), program.outputs, program.updates)
 
 
-def _reading(equation: Equation, old: Access, new: Access) -> Equation:
-    """The equation with one access in another's place."""
+def _reading(equation: Equation, old: Expression, new: Access) -> Equation:
+    """The equation with an access in an expression's place."""
     value = transform(equation.value, lambda node: new if node == old else node)
     return Equation(equation.tensor, equation.at, value)
 

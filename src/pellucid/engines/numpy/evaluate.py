@@ -12,7 +12,7 @@ import numpy as np
 
 from pellucid.engines.numpy.block import Array, Block, Padded, union
 from pellucid.engines.numpy.contract import contract
-from pellucid.engines.numpy.selection import Selection, gather, scatter
+from pellucid.engines.numpy.selection import gather, scatter
 from pellucid.errors import NotationError
 from pellucid.notation.equation import Equation
 from pellucid.notation.expression import (
@@ -33,6 +33,7 @@ from pellucid.notation.expression import (
 )
 from pellucid.notation.index import Affine, Index, box
 from pellucid.notation.random import uniform
+from pellucid.notation.selection import Selection, split
 
 WINDOW = 128
 """A reduction of at most this many points, such as a pooling window, goes point by point if its result is large."""
@@ -245,28 +246,3 @@ class Evaluator:
                 best = np.where(wins, value, best)
         assert best is not None
         return Block(axes, where if node.kind == "argmax" else best)
-
-
-def split(node: Expression) -> tuple[list[Expression], list[Expression]]:
-    """The brackets and the other factors of a product, nested products and numerators included; at least a 1."""
-    if isinstance(node, Bracket):
-        return [node], [Const(1)]
-    if isinstance(node, Div):
-        conditions, factors = split(node.numerator)
-        return (conditions, [Div(_together(factors), node.denominator)]) if conditions else ([], [node])
-    if not isinstance(node, Mul):
-        return [], [node]
-    brackets: list[Expression] = []
-    numbers: list[Expression] = []
-    for factor in node.factors:
-        if isinstance(factor, Bracket):
-            brackets.append(factor)
-        else:
-            inner = split(factor)
-            brackets += inner[0]
-            numbers += inner[1]
-    return brackets, numbers or [Const(1)]
-
-
-def _together(factors: list[Expression]) -> Expression:
-    return factors[0] if len(factors) == 1 else Mul(tuple(factors))

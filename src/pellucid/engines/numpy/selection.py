@@ -1,41 +1,11 @@
-"""Selections: sums in which a bracket `[v == T[n]]` holds for a single v read that element instead of summing.
-
-sum(v) [v == T[n]] * W[v,k]        a gather: row T[n] of W, and 0 where T[n] is none of the v
-sum(n) [v == T[n]] * G[n,k]        a scatter: G's rows added up by the number in T, at every v
-"""
+"""Gathering and scattering of blocks, by the whole numbers that select (`pellucid.notation.selection`)."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 
 from pellucid.engines.numpy.block import Block
-from pellucid.notation.expression import Access, Bracket, Expression, Position
 from pellucid.notation.index import Index
-
-
-@dataclass(frozen=True)
-class Selection:
-    """The bracket `[key == number]` of a sum, `number` being an element of a tensor of whole numbers."""
-
-    key: Index
-    number: Access
-
-    @staticmethod
-    def of(brackets: list[Expression]) -> tuple[Selection, list[Expression]] | None:
-        """The first selecting bracket, and the other brackets; None if there is none."""
-        for place, node in enumerate(brackets):
-            if isinstance(node, Bracket) and node.relation == "==":
-                for one, other in ((node.left, node.right), (node.right, node.left)):
-                    key = _index(one)
-                    if key is not None and isinstance(other, Access) and other.tensor.kind == "int":
-                        return Selection(key, other), brackets[:place] + brackets[place + 1 :]
-        return None
-
-
-def _index(node: Expression) -> Index | None:
-    return node.affine.single if isinstance(node, Position) else None
 
 
 def gather(selected: Block, key: Index, block: Block) -> Block | None:
