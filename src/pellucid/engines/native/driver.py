@@ -17,6 +17,7 @@ from llvmlite import ir
 from pellucid.engines.native.cpu import Target
 from pellucid.engines.native.emit import I64, POINTER, Emitter, integer
 from pellucid.engines.native.lower import Kernel
+from pellucid.engines.native.memory import ELEMENT
 from pellucid.engines.native.threads import JOB, emit_barrier, share
 from pellucid.errors import NotationError
 from pellucid.notation import Tensor
@@ -141,15 +142,16 @@ def _emit_group(
     emitter = Emitter(module, name, [POINTER, I64, I64], target)
     emitter.function.linkage = "internal"
     table, thread, threads = emitter.arguments
-    addresses: dict[Tensor, ir.Value] = {}
+    bases: dict[Tensor, ir.Value] = {}
     for tensor in (t for call in calls for t in call.kernel.operands):
-        if tensor not in addresses:
-            entry, offset = slots[tensor]
-            base = emitter.builder.load(emitter.advance(table, entry, I64), typ=POINTER)
-            addresses[tensor] = emitter.advance(base, offset, ir.IntType(8))
+        if tensor not in bases:
+            bases[tensor] = emitter.builder.load(emitter.advance(table, slots[tensor][0], I64), typ=POINTER)
 
     def run(call: Call, begin: ir.Value, end: ir.Value) -> None:
-        pointers = [addresses[t] for t in call.kernel.operands]
+        pointers = [
+            emitter.advance(bases[tensor], slots[tensor][1] + offset * ELEMENT, ir.IntType(8))
+            for tensor, offset in zip(call.kernel.operands, call.kernel.offsets, strict=True)
+        ]
         kind = [POINTER] * len(pointers) + [I64, I64]
         emitter.builder.call(emitter.intrinsic(call.name, ir.VoidType(), kind), [*pointers, begin, end])
 

@@ -163,10 +163,11 @@ class NativeExecutable:
         slots = slots_of(self.compiled, outside)
         rows = []
         for call in self._calls:
-            pointers = [
+            bases = [
                 self._base + slots[t][1] if slots[t][0] == 0 else arrays[outside[slots[t][0] - 1]].ctypes.data
                 for t in call.kernel.operands
             ]
+            pointers = [base + offset * ELEMENT for base, offset in zip(bases, call.kernel.offsets, strict=True)]
             kind = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * len(pointers), ctypes.c_int64, ctypes.c_int64)
             function = kind(self._code.address(call.name))
             times = []

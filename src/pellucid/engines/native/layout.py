@@ -318,10 +318,10 @@ def choose(program: Program, lanes: int) -> tuple[str, str]:
     for equation in program:
         reads = [a for a in (equation.left, *accesses(equation.value)) if a.tensor in batched]
         sums = [n for n in equation.value.walk() if isinstance(n, Reduce) and selection(n) is None]
-        over = [i for n in sums for i in n.indices]
-        if not reads or not over:
+        if not reads or not sums:
             continue
-        points = box(equation.indices) * box(over)
+        over = [i for n in sums for i in n.indices]
+        points = box(equation.indices) * sum(box(n.indices) for n in sums)
         inner = equation.indices if equation.tensor in batched else (*equation.indices, *over)
         work["images"] += points / _best_lane([a.at[-1] for a in reads], inner, lanes)
         work["batch"] += points / lane_use(size, lanes)

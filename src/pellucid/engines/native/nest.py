@@ -16,11 +16,11 @@ from pellucid.engines.native.cpu import Target
 from pellucid.engines.native.memory import Buffer
 from pellucid.notation import Affine, Equation, Index, Tensor
 from pellucid.notation.expression import (
-    Expression,
     Position,
     Reduce,
     accesses,
 )
+from pellucid.notation.fingerprint import structure
 from pellucid.notation.index import box
 from pellucid.notation.selection import gathered
 
@@ -50,30 +50,22 @@ class Nest:
         return tuple(dict.fromkeys((*self.stored, *reads)))
 
     @property
+    def offsets(self) -> tuple[int, ...]:
+        """Every pointer points to its tensor's beginning."""
+        return (0,) * len(self.operands)
+
+    @property
     def indices(self) -> tuple[Index, ...]:
         return self.equations[0].indices
 
     def describe(self) -> str:
         """The nest's content as text: equations, extents and memory, from which its code follows."""
-        lines = [str(e) for e in self.equations]
-        bound = [i for e in self.equations for n in e.value.walk() if isinstance(n, Reduce) for i in n.indices]
-        lines.append(", ".join(f"{i.name}<{i.size}" for i in (*self.indices, *bound)))
-        for tensor in self.operands:
-            buffer = self.buffers[tensor]
-            lines.append(f"{tensor.symbol} {tensor.kind} {buffer.extents} {buffer.margins}")
-        order = {t: k for k, t in enumerate((*self.operands, *(e.tensor for e in self.equations)))}
-        for equation in self.equations:
-            lines.append(" ".join(str(order[a.tensor]) for a in (equation.left, *accesses(equation.value))))
-            lines.append(" ".join(str(a.outside) for a in accesses(equation.value)))
-            lines.append(repr([n for n in map(_number, equation.value.walk()) if n is not None]))
-        lines.append(" ".join(str(e.tensor in self.stored) for e in self.equations))
-        return "\n".join([repr(self.block), *lines])
 
+        def memory(tensor: Tensor) -> object:
+            buffer = self.buffers[tensor] if tensor in self.operands else None
+            return tensor.kind, tensor.extents, buffer and (buffer.extents, buffer.margins), tensor in self.stored
 
-def _number(node: Expression) -> object:
-    from pellucid.notation.expression import Const
-
-    return node.value if isinstance(node, Const) else None
+        return f"{self.block!r}\n{structure(self.equations, self.operands, memory)}"
 
 
 @dataclass(frozen=True)

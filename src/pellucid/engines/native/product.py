@@ -23,7 +23,8 @@ from pellucid.engines.native.memory import Buffer
 from pellucid.engines.native.schedule import choose
 from pellucid.errors import NotationError
 from pellucid.notation import Affine, Equation, Index, Tensor
-from pellucid.notation.expression import Access, Call, Expression, Mul, Position, Reduce, accesses
+from pellucid.notation.expression import Access, Call, Expression, Mul, Position, Reduce
+from pellucid.notation.fingerprint import structure
 
 BLOCK_INDEX = "B"
 
@@ -96,13 +97,24 @@ class Product:
         return list(dict.fromkeys((*reads, *writes)))
 
     @cached_property
+    def accesses(self) -> tuple[Access, ...]:
+        """What is read and written, in the order of the kernel's pointer arguments."""
+        return (self.equations[-1].left, *self.factors, *self.around)
+
+    @cached_property
     def operands(self) -> tuple[Tensor, ...]:
-        """The tensors in the order of the kernel's pointer arguments."""
-        return (self.out, *(f.tensor for f in self.factors), *(a.tensor for a in self.around))
+        """The tensors of the pointer arguments."""
+        return tuple(access.tensor for access in self.accesses)
+
+    @cached_property
+    def offsets(self) -> tuple[int, ...]:
+        """How far from its tensor's beginning (elements) each pointer points: kernels for other parts share code."""
+        return tuple(self.buffers[access.tensor].place(access.at).constant for access in self.accesses)
 
     def strides(self, access: Access) -> Strides:
+        """An access in terms of memory, counted from its own pointer."""
         place = self.buffers[access.tensor].place(access.at)
-        return Strides({i.name: c for i, c in place.terms}, place.constant)
+        return Strides({i.name: c for i, c in place.terms})
 
     def contraction(self) -> tuple[Contraction, tuple[Strides, ...]]:
         """The sum in terms of memory, without the block index, and the epilogue's accesses alike."""
@@ -147,13 +159,9 @@ class Product:
     def describe(self) -> str:
         """The kernel's content as text, from which its code follows."""
         contraction, extra = self.with_block(*self.contraction())
-        lines = [repr(self.block), *(str(e) for e in self.equations), repr(contraction), repr(extra)]
-        order = {t: k for k, t in enumerate(dict.fromkeys((*self.operands, *(e.tensor for e in self.equations))))}
-        for equation in self.equations:
-            lines.append(" ".join(str(order[a.tensor]) for a in (equation.left, *accesses(equation.value))))
-            lines.append(repr([getattr(n, "value", None) for n in equation.value.walk() if not n.children]))
-        lines.append(" ".join(str(e.tensor in self.stored) for e in self.equations))
-        return "\n".join(lines)
+        numbers = {access: number for number, access in enumerate(self.accesses)}
+        equations = structure(self.equations, self.operands, lambda tensor: tensor in self.stored, numbers.get)
+        return "\n".join((repr(self.block), repr(contraction), repr(extra), equations))
 
 
 def _without_block(strides: Strides) -> Strides:
