@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pellucid.engines.native.channels import ChannelLayout
+from pellucid.engines.native.product import sum_of_products
 from pellucid.errors import UsageError
 from pellucid.notation import Affine, Equation, Expression, Index, Program, Tensor
 from pellucid.notation.expression import (
@@ -306,6 +307,16 @@ STRIDED = 4
 def lane_use(extent: int, lanes: int) -> float:
     """The share of vector lanes that do something when an index of this extent runs over them."""
     return extent / (-(-extent // lanes) * lanes)
+
+
+def possible(program: Program) -> tuple[str, ...]:
+    """The layouts that a program can have."""
+    return LAYOUTS if batched_tensors(program) is not None else LAYOUTS[:1]
+
+
+def shared(program: Program) -> bool:
+    """Whether several sums of products would share a layout, or none needs one: then a rough estimate will do."""
+    return sum(sum_of_products(e) is not None for e in program) != 1
 
 
 def choose(program: Program, lanes: int) -> tuple[str, str]:

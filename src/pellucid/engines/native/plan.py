@@ -10,6 +10,7 @@ from pellucid.engines.native import cpu, layout
 from pellucid.engines.native.driver import arrange, groups
 from pellucid.engines.native.lower import Kernel, buffers_of, lower
 from pellucid.engines.native.memory import Arena, Buffer, plan
+from pellucid.engines.native.pricing import price
 from pellucid.engines.native.product import Product
 from pellucid.engines.native.rewrite import rewritten, successors
 from pellucid.errors import NotationError, UsageError
@@ -54,18 +55,12 @@ def number_of_threads(threads: int | None) -> int:
 
 def prepare(program: Program, target: cpu.Target, threads: int | None = None, chosen: str | None = None) -> Compiled:
     """Layout, lowering and memory: everything up to the generation of code."""
-    name, why = layout.choose(program, target.lanes)
+    name, why = layout.choose(program, target.lanes) if layout.shared(program) else _cheapest(program, target)
     if chosen is not None and chosen != name:
         name, why = chosen, f"{chosen}: asked for ({why})"
-    arranged = rewritten(layout.with_room(successors(layout.apply(program, target.lanes, name))))
+    arranged, buffers, kernels = _lowered(program, target, name)
     outside = {*arranged.given, *arranged.outputs}
     alias = {new: old for old, new in arranged.updates}
-    buffers = buffers_of(arranged, {*outside, *alias})
-    try:
-        kernels = arrange(lower(arranged, buffers), alias)
-    except NotationError:
-        # Two parameters whose gradients read each other: all gradients first, then the updates.
-        kernels = arrange(lower(arranged, buffers, apart=set(alias)), alias)
     _check_updates(kernels, alias)
     numbers = groups(kernels, alias)
     # In the order of the kernels, not a set: the same program must have the same plan, and so the same code, again.
@@ -80,6 +75,26 @@ def prepare(program: Program, target: cpu.Target, threads: int | None = None, ch
     return Compiled(
         arranged, name, why, tuple(kernels), buffers, alias, tuple(numbers), arena, 1 if work < ALONE else many, target
     )
+
+
+def _lowered(program: Program, target: cpu.Target, name: str) -> tuple[Program, Mapping[Tensor, Buffer], list[Kernel]]:
+    """The program in a layout, where its tensors lie, and its kernels in order."""
+    arranged = rewritten(layout.with_room(successors(layout.apply(program, target.lanes, name))))
+    alias = {new: old for old, new in arranged.updates}
+    buffers = buffers_of(arranged, {*arranged.given, *arranged.outputs, *alias})
+    try:
+        kernels = arrange(lower(arranged, buffers), alias)
+    except NotationError:
+        # Two parameters whose gradients read each other: all gradients first, then the updates.
+        kernels = arrange(lower(arranged, buffers, apart=set(alias)), alias)
+    return arranged, buffers, kernels
+
+
+def _cheapest(program: Program, target: cpu.Target) -> tuple[str, str]:
+    """The layout whose kernels should take least, for a program so short that copies into a layout are much of it."""
+    prices = {name: price(_lowered(program, target, name)[2], target) for name in layout.possible(program)}
+    name = min(prices, key=lambda each: prices[each])
+    return name, f"{name}: millions of cycles: {', '.join(f'{each} {p / 1e6:.2f}' for each, p in prices.items())}"
 
 
 def _work(kernel: Kernel) -> int:
