@@ -11,6 +11,7 @@ from pellucid.engines.base import Recipe
 from pellucid.engines.native.cache import ObjectCache
 from pellucid.engines.native.executable import NativeEngine
 from pellucid.engines.native.image import Image, build
+from pellucid.errors import UsageError
 from pellucid.notation import Index, Program, Tensor, constant_tensor
 from pellucid.notation.fingerprint import fingerprint
 from tests.engines.native.programs import STORE, compiled
@@ -73,6 +74,15 @@ def test_its_plan_can_still_be_looked_at(tmp_path: Path) -> None:
         assert [k.operands for k in executable.compiled.kernels]
         assert len(executable.report(1)) == len(executable.compiled.kernels)
         executable.close()
+
+
+def test_a_kernel_alone_needs_the_arrays_of_a_run() -> None:
+    executable = NativeEngine().compile(program())
+    with pytest.raises(UsageError, match="run the program before"):
+        executable.kernel(0)
+    executable.run({"X": np.arange(5, dtype=np.float32), "S": np.ones(5, np.float32)})
+    executable.kernel(0)()
+    executable.close()
 
 
 @pytest.mark.parametrize("change", ["threads", "layout", "program"])

@@ -179,7 +179,12 @@ class NativeExecutable:
         return rows
 
     def kernel(self, number: int) -> Callable[[], None]:
-        """A function that runs one kernel by itself, on all threads, with the arrays of the last run."""
+        """A function that runs one kernel by itself, on all threads, with the arrays of the last run.
+
+        Raises UsageError before the first run.
+        """
+        if any(given.kept is None for given in self._given):
+            raise UsageError("run the program before you ask for one of its kernels: they use its arrays")
         compiled, call = self.compiled, self._calls[number]
         codes, _ = generate([call.kernel], compiled.target, _store())
         # The team's own code is there already.
