@@ -130,8 +130,10 @@ def same_output(shown: str, printed: str) -> str | None:
 
 def console_commands(block: Block) -> Iterator[tuple[str, str]]:
     for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
-        command, _, shown = part.replace("\\\n", " ").partition("\n")
-        yield command, shown
+        # Lines of the command that end in a backslash go on; lines that are shown may end as they like.
+        command = re.match(r"(?:.*\\\n)*.*", part)
+        assert command is not None
+        yield command[0].replace("\\\n", " "), part[command.end() :]
 
 
 def check_console(block: Block, folder: str) -> Iterator[str]:
