@@ -29,6 +29,13 @@ def test_the_figures_as_text(pellucid: Command, trained: Path) -> None:
     assert "class    images  precision  recall" in done.out
 
 
+def test_the_figures_over_mirror_images(pellucid: Command, trained: Path) -> None:
+    assert pellucid("eval", trained, "--mirror").out.startswith("test, averaged over mirror images: ")
+    done = pellucid("eval", trained, "--mirror", "--json")
+    assert done.json["mirror"] is True
+    assert done.json["loss"] != pellucid("eval", trained, "--json").json["loss"]
+
+
 @pytest.mark.parametrize(
     ("requirements", "code", "message"),
     [

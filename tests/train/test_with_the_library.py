@@ -204,6 +204,15 @@ def test_losses_that_compare_every_output(digits: Any, loss: str, last: list[pc.
     assert measured.loss == pytest.approx(run.history[-1]["validation_loss"], rel=1e-6)
 
 
+def test_an_evaluation_over_mirror_images(digits: Any) -> None:
+    model = network().init(0)
+    images = digits.validation.batch(range(len(digits.validation)))[0]
+    outputs = (pc.predict(model, images) + pc.predict(model, np.ascontiguousarray(images[..., ::-1]))) / 2
+    measured = evaluate(model, digits.validation, mirror=True)
+    assert measured.accuracy == np.mean(outputs.argmax(1) == digits.validation.labels)
+    assert measured.accuracy != evaluate(model, digits.validation).accuracy
+
+
 def test_a_learning_rate_that_is_too_large_names_a_layer(digits: Any, tmp_path: Path) -> None:
     with pytest.raises(DivergedError) as caught:
         train(digits, tmp_path / "a", optimizer=pc.optim.SGD(lr=1e20))

@@ -67,6 +67,7 @@ class Requirement:
 )
 @which_option
 @click.option("--data-root", metavar="FOLDER", help="Where the data are now, if they have moved.")
+@click.option("--mirror", is_flag=True, help="Average over each image and its mirror image.")
 @engine_option
 @json_option
 def command(
@@ -75,6 +76,7 @@ def command(
     requirements: tuple[str, ...],
     which: Which,
     data_root: str | None,
+    mirror: bool,
     engine: str | None,
     as_json: bool,
 ) -> None:
@@ -97,11 +99,11 @@ def command(
     dataset = splits.split(split)
     if dataset is None:
         raise DataError(f"{run}: its data have no {split} images: {splits.origins[split]}.")
-    evaluation = evaluate(trained.model, dataset, loss=evaluation_loss(trained), engine=engine)
+    evaluation = evaluate(trained.model, dataset, loss=evaluation_loss(trained), engine=engine, mirror=mirror)
     if as_json:
-        json_result({"run": run, "split": split, "weights": which} | evaluation.to_json())
+        json_result({"run": run, "split": split, "weights": which, "mirror": mirror} | evaluation.to_json())
     else:
-        result(as_text(split, evaluation))
+        result(as_text(f"{split}, averaged over mirror images" if mirror else split, evaluation))
     check(required, {"accuracy": evaluation.accuracy, "loss": evaluation.loss})
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pellucid import execution, losses, optim
 from pellucid.data import Batches, Transform
 from pellucid.errors import ConfigError
-from pellucid.train.metrics import Evaluation, measure, one_hot
+from pellucid.train.metrics import Evaluation, Predict, measure, one_hot
 from pellucid.train.protocols import Machinery
 from pellucid.training import compile_training
 
@@ -79,10 +79,12 @@ def evaluate(
     engine: str | None = None,
     dtype: str = "float32",
     threads: int | None = None,
+    mirror: bool = False,
 ) -> Evaluation:
     """Run a model over a dataset: loss, accuracy, confusion matrix, scores per class, worst mistakes.
 
-    classes: their names, by default the dataset's own. Raises ShapeError when the images do not fit.
+    classes: their names, by default the dataset's own. mirror: take the mean of a model's outputs for each image and
+    its mirror image (test-time augmentation). Raises ShapeError when the images do not fit.
     """
     loss_function = losses.get(loss)
     names = list(dataset.classes) if classes is None else classes
@@ -91,12 +93,17 @@ def evaluate(
     try:
         return measure(
             _batches(batch_size, 0, (), dataset, None, 0),
-            infer,
+            functools.partial(_mirrored, infer) if mirror else infer,
             functools.partial(_loss_value, execution.LossValue(loss_function, dtype), len(names)),
             names,
         )
     finally:
         infer.close()
+
+
+def _mirrored(predict: Predict, images: Array) -> Array:
+    """The mean of the outputs for the images and for their mirror images, left and right exchanged."""
+    return (predict(images) + predict(np.ascontiguousarray(images[..., ::-1]))) / 2
 
 
 def _initialise(model: Any, seed: int) -> None:
