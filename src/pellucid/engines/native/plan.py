@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from pellucid.engines.native import cpu, layout
 from pellucid.engines.native.driver import arrange, groups
+from pellucid.engines.native.folding import folded
 from pellucid.engines.native.lower import Kernel, buffers_of, lower
 from pellucid.engines.native.memory import Arena, Buffer, plan
 from pellucid.engines.native.pricing import price
@@ -79,7 +80,7 @@ def prepare(program: Program, target: cpu.Target, threads: int | None = None, ch
 
 def _lowered(program: Program, target: cpu.Target, name: str) -> tuple[Program, Mapping[Tensor, Buffer], list[Kernel]]:
     """The program in a layout, where its tensors lie, and its kernels in order."""
-    arranged = rewritten(layout.with_room(successors(layout.apply(program, target.lanes, name))))
+    arranged = rewritten(layout.with_room(successors(layout.apply(folded(program), target.lanes, name))))
     alias = {new: old for old, new in arranged.updates}
     buffers = buffers_of(arranged, {*arranged.given, *arranged.outputs, *alias})
     try:

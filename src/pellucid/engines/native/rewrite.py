@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pellucid.engines.native.folding import known_first
 from pellucid.engines.native.joining import joined_in_place
 from pellucid.engines.native.layout import BLOCK
 from pellucid.engines.native.product import sum_of_products
@@ -27,7 +28,8 @@ ROWS = 64
 
 def rewritten(program: Program) -> Program:
     """The program with every rewriting applied."""
-    return joined_in_place(direct_copies(partial_sums(bare_scatters(turned_factors(kept_masks(program))))))
+    shorter = direct_copies(partial_sums(bare_scatters(turned_factors(kept_masks(program)))))
+    return known_first(joined_in_place(shorter))
 
 
 def successors(program: Program) -> Program:
