@@ -30,7 +30,7 @@ LOAD = 0.03  # cycles that a load costs even when multiply-adds hide it
 DECODED = 6  # instructions per cycle
 TILE_OVERHEAD = 12  # cycles to enter and leave a register tile
 WINDOW_OVERHEAD = 6  # ... and to find out which part of a window it sees
-LINE_CYCLES = (1.0, 6.0, 16.0)  # cycles per line from the second cache, the last cache, memory
+LINE_CYCLES = (1.0, 3.0, 16.0)  # cycles per line from the second cache, the last cache, memory
 EXPOSED = 0.2  # the part of these cycles that out-of-order execution and prefetching do not hide
 
 

@@ -130,13 +130,16 @@ def _best_tiles(model: Model) -> list[Schedule]:
         spread = sum(abs(access.stride(index)) for index in schedule.tiles for access in inputs)
         return round(50 * cost / cheapest), -min(schedule.vectors, 2), len(schedule.tiles), -sums, spread
 
-    ranked = sorted(zip(costs, found, strict=True), key=rank)
+    near = [s for cost, s in sorted(zip(costs, found, strict=True), key=rank) if cost <= cheapest * 1.06]
     kept: dict[tuple[str, ...], Schedule] = {}
-    for cost, schedule in ranked:
+    for schedule in near:
         # One per choice of indices: what they share in the caches differs more than sizes do.
-        if cost <= cheapest * 1.06:
-            kept.setdefault((schedule.lane, *schedule.tiles), schedule)
-    return list(kept.values())[:TILES_KEPT]
+        kept.setdefault((schedule.lane, *schedule.tiles), schedule)
+    # Where lanes are summed both factors are read as vectors: a square tile needs fewest, if they come from afar.
+    squares = [s for s in near if s.lane in contraction.reduction and len(s.tiles) == 2]
+    square = min(squares, key=lambda s: sum(s.tiles.values()) / prod(s.tiles.values()), default=near[0])
+    chosen = list(kept.values())[:TILES_KEPT]
+    return chosen if square in chosen else [*chosen, square]
 
 
 def _tiles(model: Model) -> Iterator[Schedule]:
