@@ -51,17 +51,12 @@ def _parts(program: Program) -> dict[Tensor, _Part]:
             continue
         assert isinstance(equation.value, Access)
         tensor = equation.value.tensor
-        if tensor in kept or tensor in found or tensor not in defined or found.keys() & {part.whole}:
+        if tensor in kept or tensor in found or tensor not in defined or part.whole in found:
             continue
         # Whoever reads it must come after all of the whole: kernels wait for tensors, not for parts of them.
         later = all(k == number or k > defined[part.whole][-1] for k in readers[tensor])
-        reads = [
-            a
-            for k in readers[tensor]
-            for a in accesses(program.equations[k].value)
-            if a.tensor == tensor and k != number
-        ]
-        if later and all(_stays_inside(a, part, part.whole in kept) for a in reads):
+        others = (a for k in readers[tensor] if k != number for a in accesses(program.equations[k].value))
+        if later and all(_stays_inside(a, part, part.whole in kept) for a in others if a.tensor == tensor):
             found[tensor] = part
     return {t: part for t, part in found.items() if part.whole not in found}
 
