@@ -102,10 +102,11 @@ def test_loops_show_tasks_lanes_and_joined_indices() -> None:
 
 def test_copies_that_turn_are_told_apart() -> None:
     compiled = conv("channels", "avx512")
-    text = stages.loops(compiled, 0)
+    (number,) = (k for k, kernel in enumerate(compiled.kernels) if kernel.stored[0].name == "input by channels")
+    text = stages.loops(compiled, number)
     assert "X[n,i,j,c] = X[n,c,i,j]" in text
     assert "turn the 16x16 block in registers" in text
-    code = stages.assembly(compiled, 0)
+    code = stages.assembly(compiled, number)
     assert len(re.findall(r"\bv(?:perm\w+|unpck\w+|shuf\w+|insertf\w+|blend\w+|movddup)\b", code)) >= 16
 
 
