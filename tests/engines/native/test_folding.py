@@ -68,6 +68,18 @@ def test_what_others_read_is_not_folded_away() -> None:
     assert folded(both) == both
 
 
+def test_what_differs_from_image_to_image_is_not_folded() -> None:
+    """Its coefficients would be a tensor of images that no layout of images moves along."""
+    n, k = Index("n", 17), Index("k", 5)
+    x, w = Tensor("X", (17, 5), role="input"), Tensor("W", (5,), role="parameter")
+    h, y = Tensor("H"), Tensor("Y")
+    h[n, k] = x[n, k] * 3 - n
+    y[n, k] = h[n, k] / w[k]
+    program = Program.of([y])
+    assert folded(program) == program
+    assert possible_layouts(folded(program)) == ("images", "batch", "channels")
+
+
 def test_what_follows_from_parameters_comes_first() -> None:
     n, k = Index("n", 3), Index("k", 5)
     x, w = Tensor("X", (3, 5), role="input"), Tensor("W", (5,), role="parameter")

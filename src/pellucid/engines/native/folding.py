@@ -112,7 +112,8 @@ def _line_of(
     coefficients = []
     for part, symbol in zip(line, "AB", strict=True):
         at = tuple(i for i in equation.indices if i in free_indices(part))
-        if len(at) == len(equation.indices):
+        # What differs from image to image, or in all places, is no coefficient.
+        if len(at) == len(equation.indices) or equation.indices[0] in at:
             return None
         coefficients.append(_coefficient(equation.tensor, symbol, at, part))
     slope, shift = (Access(c.tensor, c.at) for c in coefficients)

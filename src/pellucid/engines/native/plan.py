@@ -59,6 +59,7 @@ def number_of_threads(threads: int | None) -> int:
 
 def prepare(program: Program, target: cpu.Target, threads: int | None = None, chosen: str | None = None) -> Compiled:
     """Layout, lowering and memory: everything up to the generation of code."""
+    program = folded(program)
     name, why = layout.choose(program, target.lanes) if layout.shared(program) else _cheapest(program, target)
     if chosen is not None and chosen != name:
         name, why = chosen, f"{chosen}: asked for ({why})"
@@ -83,7 +84,7 @@ def prepare(program: Program, target: cpu.Target, threads: int | None = None, ch
 
 def _lowered(program: Program, target: cpu.Target, name: str) -> tuple[Program, Mapping[Tensor, Buffer], list[Kernel]]:
     """The program in a layout, where its tensors lie, and its kernels in order."""
-    arranged = rewritten(layout.with_room(successors(layout.apply(folded(program), target.lanes, name))))
+    arranged = rewritten(layout.with_room(successors(layout.apply(program, target.lanes, name))))
     alias = {new: old for old, new in arranged.updates}
     buffers = buffers_of(arranged, {*arranged.given, *arranged.outputs, *alias})
     try:
