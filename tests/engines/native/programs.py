@@ -19,9 +19,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from pellucid.engines.native import cpu
+from pellucid.engines.native import layout as layouts
 from pellucid.engines.native.cache import ObjectCache
 from pellucid.engines.native.executable import NativeExecutable, ready
-from pellucid.engines.native.layout import LAYOUTS, batched_tensors
 from pellucid.engines.native.plan import Compiled, prepare
 from pellucid.engines.numpy.executable import NumpyEngine
 from pellucid.notation import (
@@ -100,9 +100,7 @@ def single(arrays: Mapping[str, Array]) -> Arrays:
     return {name: a.astype(np.float32 if a.dtype.kind == "f" else np.int32) for name, a in arrays.items()}
 
 
-def possible_layouts(program: Program) -> tuple[str, ...]:
-    """The layouts that a program can have."""
-    return LAYOUTS if batched_tensors(program) is not None else ("images",)
+possible_layouts = layouts.possible
 
 
 def spelled_out(program: Program) -> str:

@@ -1,7 +1,7 @@
 """Layout: which index lies innermost in memory, expressed as another program.
 
 A layout is a rewriting of the equations, not a property of buffers: in the program that comes out, every tensor
-lies in C order. Two layouts are offered for whole programs:
+lies in C order. Three layouts are offered for whole programs, two of them here and `channels` in `channels.py`:
 
 * `images`: as written, images one after another (NCHW). Neighbours in memory are neighbours in a row.
 * `batch`: the batch is cut into blocks of as many images as a vector has lanes, and the images of a block lie
@@ -368,7 +368,7 @@ def apply(program: Program, lanes: int, layout: str) -> Program:
         return program
     batched = batched_tensors(program)
     if layout not in LAYOUTS or batched is None:
-        raise UsageError(f"layout {layout!r}: this program can have {', '.join(LAYOUTS) if batched else 'images'}")
+        raise UsageError(f"layout {layout!r}: this program can have {', '.join(possible(program))}")
     if layout == "channels":
         return ChannelLayout(program, lanes, batched).apply()
     return BatchLayout(program, lanes, batched).apply()
