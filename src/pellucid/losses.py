@@ -161,11 +161,15 @@ def names() -> tuple[str, ...]:
     return CrossEntropy.name, OutputCrossEntropy.name, MeanSquaredError.name
 
 
-def get(loss: str | Loss) -> Loss:
-    """A loss by name; UsageError if there is none of that name."""
+def get(loss: str | Loss, *, label_smoothing: float = 0.0) -> Loss:
+    """A loss by name; `label_smoothing` is cross-entropy's. UsageError for unknown names, or another loss smoothed."""
+    if label_smoothing and loss != CrossEntropy.name:
+        raise UsageError(f"label_smoothing is for {CrossEntropy.name}, but the loss is {loss!r}")
     if isinstance(loss, Loss):
         return loss
-    for kind in (CrossEntropy, OutputCrossEntropy, MeanSquaredError):
+    if loss == CrossEntropy.name:
+        return CrossEntropy(label_smoothing)
+    for kind in (OutputCrossEntropy, MeanSquaredError):
         if kind.name == loss:
             return kind()
     raise UsageError(f"unknown loss {loss!r}: choose one of {', '.join(names())}")

@@ -1,6 +1,7 @@
 """`pellucid train`: what it writes, and what it says about input it cannot use."""
 
 import gzip
+import json
 import os
 import shlex
 import shutil
@@ -169,6 +170,20 @@ def test_a_loss_that_explodes(pellucid: Command, pictures: Path, tmp_path: Path)
     done = pellucid("train", pictures, *QUICK, "--lr", "1e30", "--out", tmp_path / "run")
     done.failed_with(4, "batch", "Use a smaller learning rate")
     assert (tmp_path / "run" / "ckpt" / "last" / "model.safetensors").exists()
+
+
+def test_a_smoothed_loss_is_kept_and_evaluated(pellucid: Command, pictures: Path, tmp_path: Path) -> None:
+    out = tmp_path / "a"
+    pellucid("train", pictures, *QUICK, "--label-smoothing", 0.3, "--out", out)
+    history = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert tomllib.loads((out / "config.toml").read_text())["training"]["label_smoothing"] == 0.3
+    done = pellucid("eval", out, "--split", "validation", "--json")
+    assert done.json["loss"] == pytest.approx(history[-1]["validation_loss"], rel=1e-5)
+
+
+def test_smoothing_is_for_cross_entropy(pellucid: Command, tmp_path: Path) -> None:
+    done = pellucid("train", "digits", "--loss", "mse", "--label-smoothing", "0.1", "--out", tmp_path / "a")
+    done.failed_with(2, "label_smoothing is for cross_entropy, but the loss is 'mse'")
 
 
 def test_print_config_trains_nothing(pellucid: Command, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pellucid.data import RandomCrop, RandomHorizontalFlip
+from pellucid.data import RandomCrop, RandomErasing, RandomHorizontalFlip
 from pellucid.data.counter import _GOLDEN, Draws, _mixed
 from pellucid.errors import ConfigError
 
@@ -81,8 +81,52 @@ def test_crops_are_shifted_windows():
     np.testing.assert_array_equal(RandomCrop(0)(IMAGES, draws()), IMAGES)
 
 
+def test_reflecting_crops_show_the_mirror_image_outside():
+    cropped = RandomCrop(2, padding_mode="reflect")(IMAGES, draws())
+    shifted = RandomCrop(2)(IMAGES, draws())
+    inside = shifted > 0  # no pixel of IMAGES is black
+    np.testing.assert_array_equal(cropped[inside], shifted[inside])
+    rows, columns = np.arange(-2, 7), np.arange(-2, 9)
+    mirrored = np.minimum(abs(rows), 8 - abs(rows)), np.minimum(abs(columns), 12 - abs(columns))
+    for image, old in zip(cropped, IMAGES, strict=True):
+        whole = old[:, mirrored[0]][:, :, mirrored[1]]
+        windows = np.lib.stride_tricks.sliding_window_view(whole, (2, 5, 7))[0]
+        assert (windows == image).all(axis=(2, 3, 4)).any()
+
+
+def test_erased_rectangles():
+    images = np.random.default_rng(1).integers(0, 256, (2000, 3, 30, 40)).astype(np.uint8)
+    erased = RandomErasing(0.6)(images, draws(count=2000))
+    sizes, upright = [], 0
+    for image, old in zip(erased, images, strict=True):
+        mean = np.floor(old.mean(axis=(1, 2))).astype(np.uint8)
+        rows, columns = np.nonzero((image != old).any(axis=0))
+        if len(rows) == 0:
+            continue
+        height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
+        box = image[:, rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+        np.testing.assert_array_equal(box, np.broadcast_to(mean[:, None, None], box.shape))
+        sizes.append(height * width / 1200)
+        upright += height / 30 > width / 40
+    assert 1100 < len(sizes) < 1300
+    assert 0.01 < min(sizes) < 0.03 and 0.3 < max(sizes) < 0.37
+    assert 0.15 < np.mean(sizes) < 0.2
+    assert 0.4 < upright / len(sizes) < 0.6
+    np.testing.assert_array_equal(RandomErasing(0)(IMAGES, draws()), IMAGES)
+
+
+def test_erasing_depends_on_the_image_and_its_numbers_alone():
+    whole = RandomErasing()(IMAGES, draws())
+    some = RandomErasing()(IMAGES[5:9], Draws((0, 0, 0), np.arange(5, 9)))
+    np.testing.assert_array_equal(whole[5:9], some)
+
+
 def test_arguments_that_cannot_be():
     with pytest.raises(ConfigError, match=r"probability must lie in 0\.\.1, but is 1\.5"):
         RandomHorizontalFlip(1.5)
     with pytest.raises(ConfigError, match="padding must be 0 or more pixels, but is -1"):
         RandomCrop(-1)
+    with pytest.raises(ConfigError, match='padding_mode is "constant" or "reflect", but is \'wrap\''):
+        RandomCrop(4, "wrap")
+    with pytest.raises(ConfigError, match=r"probability must lie in 0\.\.1, but is -0\.5"):
+        RandomErasing(-0.5)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import pellucid as pc
-from pellucid.data import RandomCrop, RandomHorizontalFlip
+from pellucid.data import RandomCrop, RandomErasing, RandomHorizontalFlip
 from pellucid.errors import ConfigError, UsageError
 from pellucid.train import augmentation, checkpoint
 from tests.train.fakes import figures_of, same_weights
@@ -31,6 +31,8 @@ def test_names_become_transforms_and_back():
     assert augmentation.get("flip,crop") == (RandomHorizontalFlip(0.5), RandomCrop(4))
     assert augmentation.get(" crop:2 , flip:0.25") == (RandomCrop(2), RandomHorizontalFlip(0.25))
     assert augmentation.describe(augmentation.get("flip,crop:3")) == "flip:0.5,crop:3"
+    assert augmentation.get("crop-reflect:3,erase:0.25") == (RandomCrop(3, "reflect"), RandomErasing(0.25))
+    assert augmentation.describe([RandomErasing(), RandomCrop(2, "reflect")]) == "erase:0.5,crop-reflect:2"
     assert augmentation.describe(()) is None
 
 
@@ -49,7 +51,7 @@ def test_a_transform_of_ones_own_is_described_by_its_numbers():
 @pytest.mark.parametrize(
     ("augment", "message"),
     [
-        ("flop", r"no augmentation 'flop'; there are flip, crop\. Separate several by commas: flip,crop"),
+        ("flop", r"no augmentation 'flop'; there are flip, crop, crop-reflect, erase\. Separate several by commas"),
         ("flip;crop", "no augmentation 'flip;crop'"),
         ("flip,", "no augmentation ''"),
         ("crop:two", "augmentation 'crop:two': 'two' is not the number that crop takes"),

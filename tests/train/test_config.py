@@ -76,6 +76,9 @@ class Mine(pc.losses.CrossEntropy):
         ({"optimizer": pc.optim.Adam()}, "optimizer", "betas", None),
         ({"optimizer": pc.optim.Adam(betas=(0.8, 0.9))}, "optimizer", "betas", [0.8, 0.9]),
         ({"loss": pc.losses.MeanSquaredError()}, "training", "loss", "mse"),
+        ({"loss": pc.losses.CrossEntropy(0.1)}, "training", "loss", "cross_entropy"),
+        ({"loss": pc.losses.CrossEntropy(0.1)}, "training", "label_smoothing", 0.1),
+        ({"loss": pc.losses.CrossEntropy()}, "training", "label_smoothing", None),
         ({"schedule": Cosine(10)}, "training", "schedule", {"name": "Cosine", "steps": 10, "floor": 0.0}),
         ({"schedule": np.sqrt}, "training", "schedule", {"name": "sqrt"}),
         ({"dtype": "float64"}, "run", "dtype", "float64"),
@@ -89,8 +92,8 @@ def test_what_is_unusual_is_written_and_nothing_else(
 
 
 def test_losses_that_a_name_does_not_make(digits: Any) -> None:
-    smooth = tables(digits, loss=pc.losses.CrossEntropy(label_smoothing=0.1))["training"]["loss"]
-    assert (smooth["name"], smooth["label_smoothing"]) == ("cross_entropy", 0.1)
+    on_probabilities = tables(digits, loss=pc.losses.CrossEntropy(inputs="probabilities"))["training"]["loss"]
+    assert (on_probabilities["name"], on_probabilities["inputs"]) == ("cross_entropy", "probabilities")
     assert tables(digits, loss=Mine())["training"]["loss"]["name"] == "Mine"
 
 

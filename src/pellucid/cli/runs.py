@@ -31,16 +31,17 @@ def restore_data(run: Any, root: str | None) -> Any:
         return restore(run.data, root=root, progress=progress)
 
 
-def evaluation_loss(run: Any) -> str:
+def evaluation_loss(run: Any) -> Any:
     """The loss the run was trained with; cross-entropy, and a word about it, for one made in Python."""
     from pellucid import losses
 
-    stored = run.config.get("training", {}).get("loss", losses.CrossEntropy.name)
+    training = run.config.get("training", {})
+    stored = training.get("loss", losses.CrossEntropy.name)
     name = stored.get("name") if isinstance(stored, dict) else stored
     if name in losses.names():
-        return str(name)
+        return losses.get(name, label_smoothing=training.get("label_smoothing", 0.0))
     message(f"The run's own loss, {name}, cannot be made here; the loss below is {losses.CrossEntropy.name}.")
-    return losses.CrossEntropy.name
+    return losses.get(losses.CrossEntropy.name)
 
 
 def model_or_run(name: str, options: dict[str, Any], which: Which = "best") -> tuple[Any, Any]:

@@ -48,9 +48,12 @@ SETTINGS = (
     Setting("training.epochs", "--epochs", int, "Passes over the training images.", minimum=1),
     Setting("training.batch_size", "--batch-size", int, "Images per step.", minimum=1),
     Setting("training.loss", "--loss", str, "Loss function.", "cross_entropy"),
+    Setting("training.label_smoothing", "--label-smoothing", float,
+            "Share of every target spread evenly over the classes (cross-entropy).", minimum=0, maximum=0.99),
     Setting("training.schedule", "--schedule", str, "Course of the learning rate over the epochs."),
     Setting("training.augment", "--augment", str,
-            "Random changes to the training images: flip, crop, or flip:0.5,crop:4 with numbers; none."),
+            "Random changes to the training images: flip, crop, crop-reflect, erase; none. "
+            "With numbers: flip:0.5,crop:4."),
     Setting("training.seed", "--seed", int, "Seed of the weights, the split and the order of the images.",
             0, minimum=0),
     Setting("training.patience", "--patience", int, "Stop after this many epochs without improvement.",

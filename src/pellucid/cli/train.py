@@ -82,6 +82,7 @@ def model_defaults(name: str) -> dict[str, Any]:
 
 def train(config: Config, resume: bool) -> Any:
     """Load the data, build the model and fit it."""
+    from pellucid import losses
     from pellucid.train import fit
     from pellucid.train.folder import RunFolder
 
@@ -103,7 +104,7 @@ def train(config: Config, resume: bool) -> Any:
         epochs=config["training.epochs"],
         batch_size=config["training.batch_size"],
         optimizer=optimizer,
-        loss=config["training.loss"],
+        loss=losses.get(config["training.loss"], label_smoothing=config["training.label_smoothing"] or 0.0),
         out=config["run.out"],
         seed=config["training.seed"],
         engine=config["run.engine"],

@@ -12,7 +12,7 @@ from pellucid.data.places import cache_folder
 from pellucid.data.prepare import prepare_image
 from pellucid.data.progress import Progress, ProgressCallback
 from pellucid.data.splits import Splits
-from pellucid.data.transforms import RandomCrop, RandomHorizontalFlip, Transform
+from pellucid.data.transforms import RandomCrop, RandomErasing, RandomHorizontalFlip, Transform
 
 __all__ = [
     "Batches",
@@ -22,6 +22,7 @@ __all__ = [
     "Progress",
     "ProgressCallback",
     "RandomCrop",
+    "RandomErasing",
     "RandomHorizontalFlip",
     "Splits",
     "Transform",

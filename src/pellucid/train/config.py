@@ -33,6 +33,7 @@ def configuration_of(
         "training": {
             **{key: values[key] for key in ("epochs", "batch_size", "augment", "seed", "patience")},
             "loss": _loss(loss),
+            "label_smoothing": getattr(loss, "label_smoothing", None) or None,
             "schedule": schedule if isinstance(schedule, str) else schedules.describe(schedule),
             "checkpoint_every": None if every is None else str(every),
         },
@@ -88,9 +89,11 @@ def _optimizer(optimizer: optim.Optimizer) -> dict[str, Any]:
 def _loss(loss: losses.Loss) -> str | dict[str, Any]:
     """Return the loss's name, or a table when it is not as its name alone would make it."""
     values = describe_object(loss)
-    if loss.name in losses.names() and values == describe_object(losses.get(loss.name)):
+    usual = losses.get(loss.name) if loss.name in losses.names() else None
+    known = type(usual) is type(loss)
+    values.pop("label_smoothing", None)
+    if known and values.items() <= describe_object(usual).items():
         return loss.name
-    known = loss.name in losses.names() and type(losses.get(loss.name)) is type(loss)
     return {**values, "name": loss.name if known else values["name"]}
 
 
