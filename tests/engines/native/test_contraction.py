@@ -482,7 +482,7 @@ def guarded(count, after):
     return np.frombuffer(area, np.float32, count, offset)
 
 target = cpu.target(sys.argv[1])
-for rows, columns, inner in ((1, 1, 1), (3, 5, 7), (14, 33, 4), (5, 47, 19), (29, 16, 3), (2, 250, 5)):
+for rows, columns, inner in ((1, 1, 1), (3, 5, 7), (14, 33, 4), (5, 47, 19), (29, 16, 3), (2, 250, 5), (61, 600, 70)):
     for after in (False, True):
         a, b, out = (guarded(n, after) for n in (rows * inner, inner * columns, rows * columns))
         a[:], b[:] = np.arange(a.size) % 5, np.arange(b.size) % 7

@@ -199,6 +199,12 @@ class Emitter:
             element = self.builder.extract_element(value, ir.Constant(I32, lane))
             self.builder.store(element, self.advance(pointer, lane * stride), align=4)
 
+    def prefetch(self, pointer: ir.Value, *, write: bool = False) -> None:
+        """Ask for the cache line of an address, to read it or to write to it. It may lie anywhere: nothing is read."""
+        ask = self.intrinsic("llvm.prefetch.p0", ir.VoidType(), [POINTER, I32, I32, I32])
+        nearest, data = 3, 1
+        self.builder.call(ask, [pointer, *(ir.Constant(I32, number) for number in (int(write), nearest, data))])
+
     def load_scalar(self, pointer: ir.Value) -> ir.Value:
         return self.builder.load(pointer, align=4, typ=FLOAT)
 

@@ -20,6 +20,7 @@ from pellucid.engines.native.contraction import Access, Contraction, Schedule, c
 from pellucid.engines.native.cpu import Target
 from pellucid.engines.native.emit import FLOAT, I64, POINTER, Emitter, Number, integer
 from pellucid.engines.native.epilogue import Epilogue, Place, load_vector, store_vector
+from pellucid.engines.native.prefetch import LINE, Ahead, ahead, claims
 
 
 def emit_contraction(
@@ -78,6 +79,9 @@ class _Nest:
         self.lanes = emitter.target.lanes
         self.arguments = pointers
         self.blocked = [loop.index for loop in schedule.order if loop.index in contraction.reduction]
+        wanted = {name: ahead(contraction, schedule, name, self.lanes) for name in ("a", "b")}
+        self.ahead = {name: each for name, each in wanted.items() if each is not None}
+        self.claims = claims(contraction, schedule)
 
     def emit(self) -> None:
         e, operands = self.emitter, self.contraction.operands
@@ -193,6 +197,8 @@ class _Tile:
             first = e.both(first, e.equal(begin, 0))
             last = e.both(last, e.equal(end, self.contraction.extents[index]))
         self.start(first)
+        if self.nest.claims:
+            self.claim()
         self.reduce(0, self.windowed(state))
         self.close(first, last)
 
@@ -237,6 +243,14 @@ class _Tile:
                 for (part, point, v), slot in self.sums.items():
                     if part == 0:
                         e.builder.store(self.read(name, point, v), slot)
+
+    def claim(self) -> None:
+        """Ask for the lines that this tile will write."""
+        for point in range(len(self.points)):
+            for v in range(self.vectors):
+                self.emitter.prefetch(self.address("out", point, v), write=True)
+            last = self.address("out", point, self.vectors - 1)
+            self.emitter.prefetch(self.emitter.advance(last, self.tail - 1), write=True)
 
     def first_source(self) -> str | None:
         if self.contraction.initial == "zero":
@@ -299,6 +313,18 @@ class _Tile:
                 left, right = (self.operand(name, point, v, width, state, loaded) for name in ("a", "b"))
                 slot = self.sums[copy % self.schedule.partial, k, v]
                 e.builder.store(e.multiply_add(left, right, e.builder.load(slot, typ=left.type)), slot)
+            for name, each in self.nest.ahead.items():
+                self.ask(each, state.pointers[name], e.add(state.values[each.row], shift.get(each.row, 0)))
+
+    def ask(self, ahead: Ahead, place: ir.Value, row: Number) -> None:
+        """Ask for a line of the next block: this tile's share of them, in the rows of its turn."""
+        e = self.emitter
+        number = e.divide(self.state.values[ahead.by], ahead.step)[0]
+        turn, line = e.divide(number, ahead.lines)
+        turn = e.divide(turn, ahead.group)[1]
+        rows = e.add(turn, e.multiply(e.divide(row, ahead.group)[1], -1))
+        away = e.add(e.multiply(rows, ahead.jump), e.add(e.multiply(line, LINE), ahead.distance))
+        e.prefetch(e.advance(place, away))
 
     def streamed(self) -> list[tuple[int, int]]:
         """Accumulators in the order of use: the operand with more values streams, the other is held.
