@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Set
 from heapq import heappop, heappush
 
-from pellucid.engines.native.layout import BLOCK
+from pellucid.engines.native.batch import BLOCK
 from pellucid.engines.native.memory import Buffer, margins
 from pellucid.engines.native.nest import Nest
 from pellucid.engines.native.product import Product, chainable, sum_of_products

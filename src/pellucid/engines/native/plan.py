@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache, partial
 
-from pellucid.engines.native import cpu, layout
+from pellucid.engines.native import choice, cpu, layout
 from pellucid.engines.native.driver import arrange, groups
 from pellucid.engines.native.folding import folded
 from pellucid.engines.native.lower import Kernel, buffers_of, lower
 from pellucid.engines.native.memory import Arena, Buffer, plan
-from pellucid.engines.native.pricing import price
 from pellucid.engines.native.product import Product
 from pellucid.engines.native.rewrite import rewritten, successors
 from pellucid.errors import NotationError, UsageError
@@ -22,9 +22,6 @@ from pellucid.notation.index import box
 THREADS_VARIABLE = "PELLUCID_THREADS"
 ALONE = 3_000_000
 """Below this many multiply-adds and elements a step is over before a second thread has woken up."""
-
-ROWS = 1.15
-"""Measured: where lanes run along rows, sums of products take so much longer than estimated, as others do not."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +57,11 @@ def number_of_threads(threads: int | None) -> int:
 def prepare(program: Program, target: cpu.Target, threads: int | None = None, chosen: str | None = None) -> Compiled:
     """Layout, lowering and memory: everything up to the generation of code."""
     program = folded(program)
-    name, why = layout.choose(program, target.lanes) if layout.shared(program) else _cheapest(program, target)
+    lowered = cache(partial(_lowered, program, target))
+    name, why = choice.choose(program, target, lambda each: lowered(each)[2])
     if chosen is not None and chosen != name:
         name, why = chosen, f"{chosen}: asked for ({why})"
-    arranged, buffers, kernels = _lowered(program, target, name)
+    arranged, buffers, kernels = lowered(name)
     outside = {*arranged.given, *arranged.outputs}
     alias = {new: old for old, new in arranged.updates}
     _check_updates(kernels, alias)
@@ -93,14 +91,6 @@ def _lowered(program: Program, target: cpu.Target, name: str) -> tuple[Program, 
         # Two parameters whose gradients read each other: all gradients first, then the updates.
         kernels = arrange(lower(arranged, buffers, apart=set(alias)), alias)
     return arranged, buffers, kernels
-
-
-def _cheapest(program: Program, target: cpu.Target) -> tuple[str, str]:
-    """The layout whose kernels should take least, for a program so short that copies into a layout are much of it."""
-    prices = {name: price(_lowered(program, target, name)[2], target) for name in layout.possible(program)}
-    prices["images"] *= ROWS
-    name = min(prices, key=lambda each: prices[each])
-    return name, f"{name}: millions of cycles: {', '.join(f'{each} {p / 1e6:.2f}' for each, p in prices.items())}"
 
 
 def _work(kernel: Kernel) -> int:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pellucid.engines.native.batch import BLOCK
 from pellucid.engines.native.folding import known_first
 from pellucid.engines.native.joining import joined_in_place
-from pellucid.engines.native.layout import BLOCK
 from pellucid.engines.native.product import sum_of_products
 from pellucid.notation import Affine, Equation, Expression, Index, Program, Tensor
 from pellucid.notation.expression import Access, Bracket, Call, Const, Reduce, accesses, substitute, transform
