@@ -1,9 +1,11 @@
 """`pellucid explain`: numbers of trained and untrained networks, and numbers that do not exist."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 import pellucid as pc
 from pellucid.train import load_run
@@ -91,6 +93,23 @@ def test_an_update_uses_the_runs_optimizer_and_what_it_remembers(pellucid: Comma
     assert "W' " not in done.out and "b'[o] = b[o] - lr * V'[o]" in done.out
     assert "updated optimizer.momentum.fc2.bias[0]" in done.out
     assert "This is the parameter's value after the optimiser's next step" in done.out
+
+
+def test_an_update_uses_the_rate_that_the_schedule_has_come_to(
+    pellucid: Command, pictures: Path, tmp_path: Path
+) -> None:
+    out, settings = tmp_path / "a", ["--model", "notes-cnn", "--epochs", 2, "--batch-size", 8, "--lr", 0.05]
+    pellucid("train", pictures, *settings, "--momentum", 0.9, "--schedule", "step", "--out", out)
+    state = load_file(out / "ckpt/best/state.safetensors")
+    weights = load_file(out / "ckpt/best/model.safetensors")
+    step, data = int(state["counter.step"]), json.loads((out / "data.json").read_text())
+    total = 2 * -(-data["splits"]["train"]["images"] // 8)
+    rate = 0.05 * 0.1 ** (step // -(-total // 3))
+    assert rate <= 0.005
+    gradient = pellucid("explain", out, 0, "d fc2.bias[0]", "--json").json["value"]
+    velocity = 0.9 * state["optimizer.momentum.fc2.bias"][0] + gradient
+    updated = pellucid("explain", out, 0, "update fc2.bias[0]", "--json").json["value"]
+    assert float(weights["fc2.bias"][0]) - updated == pytest.approx(rate * velocity, rel=1e-4)
 
 
 def test_options_of_the_prose_and_the_proof(pellucid: Command, trained: Path) -> None:

@@ -153,7 +153,7 @@ def deliver(written: str, out: str | None) -> None:
 
 
 def update_state(run: Any, which: Which) -> dict[str, Any]:
-    """A run's optimiser with what it remembers, and the number of steps done, from its checkpoint."""
+    """A run's optimiser at the rate of its next step, with what it remembers and the number of steps done."""
     from pellucid import optim
     from pellucid.train import checkpoint
 
@@ -166,7 +166,22 @@ def update_state(run: Any, which: Which) -> dict[str, Any]:
         settings["betas"] = tuple(settings["betas"])
     memory = {name: array for name, array in stored.state.items() if name.startswith("optimizer.")}
     optimizer = optim.get(name, **{key: value for key, value in settings.items() if key in OPTIMIZER_ARGUMENTS})
-    return {"optimizer": optimizer, "optimizer_state": memory, "step": int(stored.state["counter.step"])}
+    step = int(stored.state["counter.step"])
+    optimizer.lr *= rate_factor(run, step)
+    return {"optimizer": optimizer, "optimizer_state": memory, "step": step}
+
+
+def rate_factor(run: Any, step: int) -> float:
+    """What a run's schedule multiplies the learning rate by after so many steps; 1 for one made in Python."""
+    from pellucid.train import schedules
+
+    training = run.config.get("training", {})
+    schedule = training.get("schedule", "constant")
+    if not isinstance(schedule, str):
+        message("The run's own schedule cannot be made here; the learning rate below is the one before it.")
+        return 1.0
+    batches = -(-run.data["splits"]["train"]["images"] // training["batch_size"])
+    return schedules.get(schedule, training["epochs"] * batches)(step)
 
 
 def numbered(network: Any, run: Any, number: int, split: str, root: str | None) -> Picture:
