@@ -180,8 +180,8 @@ def rate_factor(run: Any, step: int) -> float:
     if not isinstance(schedule, str):
         message("The run's own schedule cannot be made here; the learning rate below is the one before it.")
         return 1.0
-    batches = -(-run.data["splits"]["train"]["images"] // training["batch_size"])
-    return schedules.get(schedule, training["epochs"] * batches)(step)
+    images = run.data["splits"]["train"]["images"]
+    return schedules.get(schedule, schedules.total_steps(images, training["batch_size"], training["epochs"]))(step)
 
 
 def numbered(network: Any, run: Any, number: int, split: str, root: str | None) -> Picture:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import log
-from typing import Any, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,9 @@ Numbers: TypeAlias = npt.NDArray[np.float64]
 Pixels: TypeAlias = npt.NDArray[np.int64]
 
 _AREAS = (0.02, 0.33)
+"""The least and the largest share of an image that is erased."""
 _SHAPES = (log(0.3), log(3.3))
+"""Logarithms of the least and the largest height of a rectangle, divided by its width."""
 
 
 class Transform(Protocol):
@@ -53,7 +55,7 @@ class RandomCrop:
     """
 
     padding: int = 4
-    padding_mode: str = "constant"
+    padding_mode: Literal["constant", "reflect"] = "constant"
 
     def __post_init__(self) -> None:
         if self.padding < 0:
@@ -67,8 +69,7 @@ class RandomCrop:
         places = 2 * self.padding + 1
         tops, lefts = draws.integers(places), draws.integers(places)
         margin = (self.padding, self.padding)
-        mode: Any = self.padding_mode
-        padded = np.pad(images, ((0, 0), (0, 0), margin, margin), mode)
+        padded = np.pad(images, ((0, 0), (0, 0), margin, margin), self.padding_mode)
         windows = [
             image[:, top : top + height, left : left + width]
             for image, top, left in zip(padded, tops, lefts, strict=True)

@@ -87,12 +87,11 @@ def _optimizer(optimizer: optim.Optimizer) -> dict[str, Any]:
 
 
 def _loss(loss: losses.Loss) -> str | dict[str, Any]:
-    """Return the loss's name, or a table when it is not as its name alone would make it."""
+    """Return the loss's name, or a table when its name and its label smoothing alone would not make it."""
     values = describe_object(loss)
-    usual = losses.get(loss.name) if loss.name in losses.names() else None
-    known = type(usual) is type(loss)
-    values.pop("label_smoothing", None)
-    if known and values.items() <= describe_object(usual).items():
+    smoothing = values.pop("label_smoothing", 0.0)
+    known = loss.name in losses.names() and type(losses.get(loss.name)) is type(loss)
+    if known and describe_object(loss) == describe_object(losses.get(loss.name, label_smoothing=smoothing)):
         return loss.name
     return {**values, "name": loss.name if known else values["name"]}
 

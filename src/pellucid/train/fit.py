@@ -84,7 +84,7 @@ def fit(
         threads=threads,
     )
     try:
-        steps = epochs * -(-len(splits.train) // batch_size)
+        steps = schedules.total_steps(len(splits.train), batch_size, epochs)
         chosen = schedules.get(schedule, steps) if isinstance(schedule, str) else schedule
         described = describe_object(optimizer)
         learning_rate = optimizer.lr

@@ -80,6 +80,11 @@ WARMUP_PART = 0.05  # of all steps, for the schedules made by name
 NAMES = ("constant", "step", "cosine", "warmup", "warmup-cosine")
 
 
+def total_steps(images: int, batch_size: int, epochs: int) -> int:
+    """The update steps of a whole training; the last batch of an epoch may be a smaller one."""
+    return epochs * -(-images // batch_size)
+
+
 def get(name: str, total_steps: int) -> Schedule:
     """Make one of the usual schedules for a training of `total_steps` steps.
 

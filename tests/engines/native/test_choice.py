@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pellucid.engines.native import choice, cpu
-from pellucid.engines.native.layout import LAYOUTS
+from pellucid.engines.native.layout import LAYOUTS, batched_tensors
 from pellucid.engines.native.lower import Kernel
 from pellucid.engines.native.plan import prepare
 from pellucid.notation import Index, Program, Tensor, max_over, sum_over
@@ -30,7 +30,10 @@ def convolution(images: int, channels: int, size: int, kernel: int) -> Program:
 
 def test_one_block_of_images_leaves_threads_idle() -> None:
     """Sixteen images fill the lanes of one block, but only one thread can work on it; channels are shared better."""
-    assert choice.by_lanes(convolution(16, 64, 28, 3), 16)[0] == "channels"
+    program = convolution(16, 64, 28, 3)
+    batched = batched_tensors(program)
+    assert batched is not None
+    assert choice.by_lanes(program, batched, 16)[0] == "channels"
 
 
 @pytest.mark.parametrize(("name", "size", "expected"), [("notes-cnn", 32, "batch"), ("wide", 1, "channels")])

@@ -9,8 +9,9 @@ from llvmlite import ir
 
 from pellucid.engines.native import cpu
 from pellucid.engines.native.contraction import Access, Contraction, Loop, Schedule, complete
+from pellucid.engines.native.cost import FLOATS_PER_LINE
 from pellucid.engines.native.kernel import emit_contraction
-from pellucid.engines.native.prefetch import LINE, Ahead, ahead, claims
+from pellucid.engines.native.prefetch import Ahead, ahead, claims
 
 TARGET = cpu.target("avx512")
 PLANE = 784
@@ -44,8 +45,8 @@ def test_the_tiles_of_a_block_ask_for_every_line_of_the_next() -> None:
         turn, line = divmod(number, found.lines)
         for row in range(512):
             place = row + turn % found.group - row % found.group
-            asked.add((place, line * LINE))
-    assert asked == {(row, LINE * line) for row in range(512) for line in range(4)}
+            asked.add((place, line * FLOATS_PER_LINE))
+    assert asked == {(row, FLOATS_PER_LINE * line) for row in range(512) for line in range(4)}
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,14 @@ out of it hardly count. For a single sum they do: there all kernels of each layo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from pellucid.engines.native.cpu import Target
-from pellucid.engines.native.layout import LAYOUTS, batched_tensors, possible
+from pellucid.engines.native.layout import LAYOUTS, batched_tensors
 from pellucid.engines.native.lower import Kernel
 from pellucid.engines.native.pricing import price
 from pellucid.engines.native.product import sum_of_products
-from pellucid.notation import Affine, Index, Program
+from pellucid.notation import Affine, Index, Program, Tensor
 from pellucid.notation.expression import Reduce, accesses
 from pellucid.notation.index import box
 from pellucid.notation.selection import selection
@@ -33,19 +33,18 @@ ROWS = 1.15
 
 def choose(program: Program, target: Target, lowered: Callable[[str], Iterable[Kernel]]) -> tuple[str, str]:
     """The layout that should take least time, and the reason in words; `lowered` makes a layout's kernels."""
-    if batched_tensors(program) is None:
+    batched = batched_tensors(program)
+    if batched is None:
         return "images", "images: the batch is not simply passed through"
     if sum(sum_of_products(e) is not None for e in program) != 1:
-        return by_lanes(program, target.lanes)
-    prices = {name: price(lowered(name), target) for name in possible(program)}
+        return by_lanes(program, batched, target.lanes)
+    prices = {name: price(lowered(name), target) for name in LAYOUTS}
     prices["images"] *= ROWS
     return _least(prices, "millions of cycles")
 
 
-def by_lanes(program: Program, lanes: int) -> tuple[str, str]:
+def by_lanes(program: Program, batched: Mapping[Tensor, int], lanes: int) -> tuple[str, str]:
     """The layout with the best use of lanes over all contractions, and the estimate in words."""
-    batched = batched_tensors(program)
-    assert batched is not None
     size = next(iter(batched)).extents[0]
     work = dict.fromkeys(LAYOUTS, 0.0)
     for equation in program:

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from math import ceil, prod
 
 from pellucid.engines.native.contraction import Contraction, Schedule
+from pellucid.engines.native.cost import FLOATS_PER_LINE
 from pellucid.engines.native.memory import ELEMENT
 
-LINE = 64 // ELEMENT
 FAR = 2048 // ELEMENT
 """Elements from one step to the next that no processor follows: half a page."""
 
@@ -55,7 +55,7 @@ def ahead(contraction: Contraction, schedule: Schedule, name: str, lanes: int) -
     if not moved or loops[moved].index != lane or loops[0].index in contraction.reduction:
         return None  # no block is read by several tiles, or the next one is not beside it
     shared = loops[0]
-    lines = ceil(schedule.vectors * lanes / LINE) + 1  # blocks need not begin where lines do
+    lines = ceil(schedule.vectors * lanes / FLOATS_PER_LINE) + 1  # blocks need not begin where lines do
     tiles = contraction.extents[shared.index] // shared.step
     group = 1 << max(0, (tiles // lines).bit_length() - 1)
     return Ahead(loops[moved].step, rows[-1], access.stride(rows[-1]), shared.index, shared.step, lines, group)

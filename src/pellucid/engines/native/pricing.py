@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pellucid.engines.native.contraction import complete
-from pellucid.engines.native.cost import Model
+from pellucid.engines.native.cost import FLOATS_PER_LINE, Model
 from pellucid.engines.native.cpu import Target, caches
 from pellucid.engines.native.lower import Kernel
-from pellucid.engines.native.memory import ELEMENT
 from pellucid.engines.native.product import Product, schedule_of
 
-LINE = 64
 MOVED = 10
 """Cycles for each cache line that a loop nest reads or writes: between those of the last cache and those of memory."""
 
@@ -27,4 +25,4 @@ def _product(product: Product, target: Target) -> float:
 
 
 def _nest(nest: Kernel) -> float:
-    return MOVED * sum(tensor.size for tensor in nest.operands) * ELEMENT / LINE
+    return MOVED * sum(tensor.size for tensor in nest.operands) / FLOATS_PER_LINE

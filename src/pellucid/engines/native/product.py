@@ -12,6 +12,7 @@ from functools import cached_property
 
 from llvmlite import ir
 
+from pellucid.engines.native.batch import BLOCK
 from pellucid.engines.native.contraction import Access as Strides
 from pellucid.engines.native.contraction import Contraction, Loop, Schedule, Window, complete, merge
 from pellucid.engines.native.cost import Model
@@ -25,8 +26,6 @@ from pellucid.errors import NotationError
 from pellucid.notation import Affine, Equation, Index, Tensor
 from pellucid.notation.expression import Access, Call, Expression, Mul, Position, Reduce
 from pellucid.notation.fingerprint import structure
-
-BLOCK_INDEX = "B"
 
 
 def sum_of_products(equation: Equation) -> Reduce | None:
@@ -123,7 +122,7 @@ class Product:
         out = self.equations[-1].left
         strides = [self.strides(a) for a in (out, left, right, *self.around)]
         if self.block is not None:
-            del names[BLOCK_INDEX]
+            del names[BLOCK]
             strides = [_without_block(s) for s in strides]
         return merge(Contraction(names, strides[0], strides[1], strides[2], windows=self.windows), strides[3:])
 
@@ -139,7 +138,7 @@ class Product:
             if not beyond or len(outer) != 1 or len(inner) != 1:
                 continue
             (x, step), (u, inner_step) = outer[0], inner[0]
-            if x != BLOCK_INDEX and x not in found and u not in found:
+            if x != BLOCK and x not in found and u not in found:
                 found[x] = found[u] = Window(x, u, step, inner_step, affine.constant, extent)
         return tuple(dict.fromkeys(found.values()))
 
@@ -153,7 +152,7 @@ class Product:
         out = _with_block(contraction.out, self.strides(self.equations[-1].left))
         a, b = _with_block(contraction.a, self.strides(left)), _with_block(contraction.b, self.strides(right))
         extra = tuple(_with_block(s, self.strides(a)) for s, a in zip(extra, self.around, strict=True))
-        extents = {BLOCK_INDEX: self.block.size, **contraction.extents}
+        extents = {BLOCK: self.block.size, **contraction.extents}
         return Contraction(extents, out, a, b, windows=contraction.windows), extra
 
     def describe(self) -> str:
@@ -165,11 +164,11 @@ class Product:
 
 
 def _without_block(strides: Strides) -> Strides:
-    return Strides({i: s for i, s in strides.strides.items() if i != BLOCK_INDEX}, strides.offset)
+    return Strides({i: s for i, s in strides.strides.items() if i != BLOCK}, strides.offset)
 
 
 def _with_block(strides: Strides, whole: Strides) -> Strides:
-    return Strides({BLOCK_INDEX: whole.stride(BLOCK_INDEX), **strides.strides}, strides.offset)
+    return Strides({BLOCK: whole.stride(BLOCK), **strides.strides}, strides.offset)
 
 
 SAVING = 0.98
@@ -205,7 +204,7 @@ def schedule_of(product: Product, target: Target) -> tuple[Contraction, tuple[St
     """The contraction, its epilogue's accesses, and the schedule chosen for it; blocks, if any, are the tasks."""
     contraction, extra, schedule = _windowed(*product.contraction(), target)
     if product.block is not None:
-        order = (Loop(BLOCK_INDEX), *schedule.order)
+        order = (Loop(BLOCK), *schedule.order)
         schedule = Schedule(
             schedule.lane,
             schedule.vectors,
