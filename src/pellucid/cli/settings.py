@@ -40,6 +40,8 @@ SETTINGS = (
     Setting("data.bad_files", "--bad-files", str, "Unreadable images: stop with an error, or drop them.",
             "error", choices=("error", "drop")),
     Setting("model.name", "--model", str, "Architecture; `pellucid models` lists them.", "lenet5"),
+    Setting("model.init", "--init", str,
+            "Weights to start from instead of drawn ones: a .safetensors file, or a run's folder for its best."),
     Setting("optimizer.name", "--optimizer", str, "Update rule.", choices=("sgd", "adam", "adamw")),
     Setting("optimizer.lr", "--lr", float, "Learning rate.", minimum=0, above=True),
     Setting("optimizer.momentum", "--momentum", float, "Momentum of SGD.", minimum=0, maximum=1),
@@ -105,7 +107,7 @@ def options(function: Any) -> Any:
         if setting.kind is bool:
             names[0] += f"/--no-{names[0][2:]}"
         shown = "" if setting.default is None or setting.kind is bool else f"  [default: {setting.default}]"
-        metavar = {"run.out": "FOLDER", "data.root": "FOLDER", "model.name": "NAME"}.get(setting.key)
+        metavar = {"run.out": "FOLDER", "data.root": "FOLDER", "model.name": "NAME", "model.init": "FILE"}.get(setting.key)
         decorate = click.option(*names, type=kind, default=None, help=setting.help + shown, metavar=metavar)
         function = decorate(function)
     return function

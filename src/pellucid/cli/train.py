@@ -95,6 +95,8 @@ def train(config: Config, resume: bool) -> Any:
     splits = load_data(config)
     model = build_model(config, splits)
     check_classes(model, splits)
+    if not resume:  # a run that goes on has weights of its own
+        start_from(model, config["model.init"])
     complete(config, optimizer, splits)
     message(splits.description())
     message(header(config, model, optimizer))
@@ -124,6 +126,8 @@ def complete(config: Config, optimizer: Any, splits: Any) -> None:
 
     config.values["data.name"] = splits.arguments["name_or_folder"]
     config.values["data.root"] = splits.arguments["root"]
+    if config["model.init"] is not None:
+        config.values["model.init"] = str(Path(config["model.init"]).resolve())
     config.values["run.engine"] = config["run.engine"] or engines.default()
     for name, value in optimizer.settings().items():
         if f"optimizer.{name}" in BY_KEY:
@@ -172,6 +176,17 @@ def build_model(config: Config, splits: Any) -> Any:
     measured = {"classes": len(splits.classes), "in_channels": splits.image_shape[0]}
     fitting = {key: value for key, value in measured.items() if key in models.options(name)}
     return models.create(name, **fitting | config.model_options).init(seed=config["training.seed"])
+
+
+def start_from(model: Any, init: str | None) -> None:
+    """Give the model the weights of a file or of a run's best epoch; CheckpointError unless they all fit."""
+    from pellucid.formats.safetensors import load_into
+    from pellucid.train.checkpoint import WEIGHTS
+    from pellucid.train.folder import RunFolder
+
+    if init is not None:
+        path = Path(init)
+        load_into(model, RunFolder(path).best / WEIGHTS if path.is_dir() else path)
 
 
 def check_classes(model: Any, splits: Any) -> None:
