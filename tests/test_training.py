@@ -147,16 +147,18 @@ def test_names_of_the_state(optimizer: pc.optim.Optimizer, kinds: list[str], eng
     assert step.state_dict()["counter.step"] == 1
 
 
+@pytest.mark.parametrize("ema_decay", [0.0, 0.5])
 @pytest.mark.parametrize("optimizer", [pc.optim.SGD(0.1, momentum=0.9, nesterov=True), pc.optim.Adam(0.01)])
-def test_continuing_equals_not_having_stopped(optimizer: pc.optim.Optimizer, engine: str) -> None:
+def test_continuing_equals_not_having_stopped(optimizer: pc.optim.Optimizer, ema_decay: float, engine: str) -> None:
     """Bit for bit, dropout and the counter of steps included, in a new object that started elsewhere."""
-    straight = compiled(network(dropout=0.3), engine, optimizer=optimizer, seed=5)
-    interrupted = compiled(network(dropout=0.3), engine, optimizer=optimizer, seed=5)
+    settings = {"optimizer": optimizer, "ema_decay": ema_decay, "seed": 5}
+    straight = compiled(network(dropout=0.3), engine, **settings)
+    interrupted = compiled(network(dropout=0.3), engine, **settings)
     for k in range(3):
         assert straight(*batch(16, k)) == interrupted(*batch(16, k))
     state = interrupted.state_dict()
     interrupted.close()
-    resumed = compiled(network(dropout=0.3).init(seed=77), engine, optimizer=optimizer, seed=5)
+    resumed = compiled(network(dropout=0.3).init(seed=77), engine, **settings)
     resumed(*batch(16, 50))
     resumed.load_state_dict(state)
     for k in range(3, 6):
@@ -219,6 +221,36 @@ def test_a_layers_own_state_moves_with_the_steps(engine: str) -> None:
     np.testing.assert_allclose(
         pc.predict(model, x, engine=engine), (x - [1.5, 3, 4.5]) @ model.parameters["fc.weight"].T, rtol=1e-5, atol=1e-6
     )
+
+
+@pytest.mark.parametrize("decay", [0.3, 0.99])  # reached in the third step; not reached
+def test_running_averages_beside_a_training_without_them(decay: float, engine: str) -> None:
+    """The weights move as they would without; the averages are those of a plain loop, and what the model gets."""
+    model = network()
+    plain, averaging = compiled(model, engine), compiled(model, engine, ema_decay=decay)
+    expected = {name: value.astype(np.float64) for name, value in model.parameters.items()}
+    for t in range(12):
+        assert plain(*batch(16, t)) == averaging(*batch(16, t))
+        stays = min(decay, (1 + t) / (10 + t))
+        for name, value in plain.parameters.items():
+            np.testing.assert_array_equal(averaging.state_dict()[f"current.{name}"], value)
+            expected[name] = stays * expected[name] + (1 - stays) * value
+    averaging.write_back()
+    for name, value in expected.items():
+        np.testing.assert_allclose(averaging.state_dict()[f"model.{name}"], value, rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(model.parameters[name], averaging.parameters[name])
+
+
+def test_a_layers_own_state_is_averaged_too(engine: str) -> None:
+    model = pc.Sequential([("one", Centre(3)), ("fc", Linear(3, 2))]).init(seed=1)
+    x = np.array([[1, 2, 3], [3, 6, 9]], np.float32)
+    step = pc.compile_training(model, 2, (3,), engine=engine, optimizer=pc.optim.SGD(0.0), ema_decay=0.5)
+    step(x, np.array([0, 1]))
+    step(x, np.array([0, 1]))
+    assert step.state_dict()["current.one.mean"].tolist() == [1.5, 3, 4.5]
+    after_one = 0.9 * np.array([1, 2, 3])  # the first step keeps a tenth of the zeros it began with
+    expected = 2 / 11 * after_one + 9 / 11 * np.array([1.5, 3, 4.5])
+    np.testing.assert_allclose(step.parameters["one.mean"], expected, rtol=1e-6)
 
 
 def test_closing_gives_back_threads_and_keeps_the_parameters(engine: str) -> None:
@@ -319,6 +351,8 @@ def test_batches_that_do_not_fit(engine: str) -> None:
     [
         ({"loss": "hinge"}, "unknown loss 'hinge': choose one of cross_entropy, output_cross_entropy, mse"),
         ({"batch_size": 0}, "batch_size must be at least 1; got 0"),
+        ({"ema_decay": 1.0}, "ema_decay must be a number of at least 0 and less than 1; got 1.0"),
+        ({"ema_decay": True}, "ema_decay must be a number of at least 0 and less than 1; got True"),
         ({"dtype": "float16"}, "dtype must be float32 or float64; got 'float16'"),
         ({"input_shape": (1, 7, 7)}, r'Linear "fc1": expects 48 inputs, but "tanh1" gives 3x5x5 = 75 for a 7x7 image'),
         ({"input_shape": (2, 6, 6)}, 'Conv2d "conv1": expects 1 channels, but "input" gives 2'),

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass, field
 
 from pellucid.errors import UsageError
-from pellucid.notation import Expression, Tensor, expm1, sqrt
+from pellucid.notation import Expression, Tensor, expm1, minimum, sqrt
 from pellucid.notation.index import Index
 
 
@@ -165,6 +165,26 @@ def _missing(beta: float, step: Tensor) -> Expression:
     if not beta:
         return Expression.of(1)
     return -expm1((step[()] + 1) * math.log(beta))
+
+
+AVERAGE = "average."  # before a tensor's name: its running average
+
+
+def average(tensor: Tensor, successor: Tensor, decay: float, step: Tensor) -> tuple[Tensor, Tensor]:
+    """The running average of a parameter or of a layer's state, and that average after one more step.
+
+        A' = d * A + (1 - d) * W';  d = min(decay, (1 + t) / (10 + t)) after t steps
+
+    The weights of single steps scatter around a better place, and their average lies nearer to it. Early in a
+    training d is smaller than the decay, or the weights drawn at first would stay in the average.
+    Source: Polyak and Juditsky, SIAM J. Control Optim. 30(4), 1992; the first steps as in TensorFlow.
+    """
+    e = _every(tensor)
+    old = Tensor("A", tensor.extents, role="state", name=f"{AVERAGE}{tensor.name}")
+    new = Tensor("A'", tensor.extents, name=f"updated {AVERAGE}{tensor.name}")
+    stays = minimum((step[()] + 1) / (step[()] + 10), decay)
+    new[e] = old[e] * stays + successor[e] * (1 - stays)
+    return old, new
 
 
 def names() -> tuple[str, ...]:

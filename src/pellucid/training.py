@@ -20,6 +20,8 @@ from pellucid.notation import Expression, Program, Tensor
 from pellucid.notation.derive import derive
 from pellucid.notation.fingerprint import fingerprint
 
+CURRENT = "current."  # before the weights of the last step in a state, where their averages have their place
+
 
 def write_loss(
     model: Layer, x: Tensor, random: Randomness | None, loss: Loss, target: Values
@@ -60,14 +62,14 @@ class Forward:
     states: tuple[tuple[Tensor, Tensor], ...]
     random: Randomness
 
-    def key(self, optimizer: optim.Optimizer) -> str:
+    def key(self, optimizer: optim.Optimizer, ema_decay: float) -> str:
         """What decides the whole step: the forward pass's equations, and the update's for gradients yet unknown."""
         forward = Program.of([self.loss, self.output], self.states)
         rate = Tensor("lr", (), role="input", name="learning rate")
         unknown = {
             t: Tensor(f"d{t.symbol}", t.extents, role="input", name=f"d {name}") for name, t in self.parameters.items()
         }
-        updates = Program.of([], _updates(optimizer, unknown, rate, self.random.step))
+        updates = Program.of([], _updates(optimizer, unknown, rate, self, ema_decay))
         return f"training step {fingerprint(forward, derivable=True)} {fingerprint(updates)}"
 
 
@@ -92,24 +94,28 @@ def forward_pass(model: Layer, input_shape: tuple[int, ...], loss: Loss, target:
     return Forward(output, wanted, value, parameters, states, random)
 
 
-def with_backward(forward: Forward, optimizer: optim.Optimizer | None) -> Step:
+def with_backward(forward: Forward, optimizer: optim.Optimizer | None, ema_decay: float = 0.0) -> Step:
     """Derive the gradients and write the update; without an optimiser, no update."""
     gradients = derive({forward.loss: None}, forward.parameters.values())
     rate = Tensor("lr", (), role="input", name="learning rate")
-    updates = [] if optimizer is None else _updates(optimizer, gradients, rate, forward.random.step)
+    updates = [] if optimizer is None else _updates(optimizer, gradients, rate, forward, ema_decay)
     program = Program.of([forward.loss, forward.output], [*updates, *forward.states])
     named = {name: gradients[t] for name, t in forward.parameters.items()}
     return Step(program, forward.output, forward.loss, forward.target, named)
 
 
 def _updates(
-    optimizer: optim.Optimizer, gradients: Mapping[Tensor, Tensor], rate: Tensor, step: Tensor
+    optimizer: optim.Optimizer, gradients: Mapping[Tensor, Tensor], rate: Tensor, forward: Forward, ema_decay: float
 ) -> list[tuple[Tensor, Tensor]]:
-    """What replaces each parameter and each state of the optimiser."""
-    updates: list[tuple[Tensor, Tensor]] = []
+    """What replaces each parameter, each state of the optimiser, and each running average if there are any."""
+    step, updates = forward.random.step, []
+    moving = list(forward.states)
     for tensor, gradient in gradients.items():
         update = optimizer.update(tensor, gradient, rate, step)
         updates += [(tensor, update.parameter), *update.states.values()]
+        moving.append((tensor, update.parameter))
+    if ema_decay:
+        updates += [optim.average(tensor, successor, ema_decay, step) for tensor, successor in moving]
     return updates
 
 
@@ -124,7 +130,7 @@ class TrainingStep:
     """A compiled training step; call it with a batch, it returns the loss and updates its parameters.
 
     `output` holds the model's output of the last step. The parameters live here; `write_back` copies them to the
-    model. See `compile_training`.
+    model, or their running averages if there are any. See `compile_training`.
     """
 
     def __init__(
@@ -138,6 +144,7 @@ class TrainingStep:
         dtype: str,
         threads: int | None,
         seed: int,
+        ema_decay: float,
     ) -> None:
         self.model, self.batch_size, self.input_shape = model, batch_size, tuple(input_shape)
         self.loss, self.optimizer, self.seed = loss, optimizer, seed
@@ -151,6 +158,10 @@ class TrainingStep:
         self._real = floats(dtype)
         self._compiled: dict[tuple[Any, ...], tuple[Executable, Forward]] = {}
         self._add_optimizer_state()
+        self._ema_decay = ema_decay
+        if ema_decay:
+            for tensor in model.tensors().values():
+                self._arrays[f"{optim.AVERAGE}{tensor.name}"] = self._arrays[tensor.name].copy()
         scalars = {
             "learning rate": np.zeros((), self._real),
             "random.seed": np.array(seed, np.int64),
@@ -171,10 +182,13 @@ class TrainingStep:
         if key not in self._compiled:
             forward = forward_pass(self.model, (size, *self.input_shape), self.loss, target)
             # Deriving a large network takes seconds; where the step was compiled before, it is not needed.
-            recipe = Recipe(forward.key(self.optimizer), lambda: with_backward(forward, self.optimizer).program)
+            recipe = Recipe(forward.key(self.optimizer, self._ema_decay), lambda: self._program(forward))
             executable = self._engine.compile(recipe, dtype=self._dtype, threads=self._threads)
             self._compiled[key] = (executable, forward)
         return self._compiled[key]
+
+    def _program(self, forward: Forward) -> Program:
+        return with_backward(forward, self.optimizer, self._ema_decay).program
 
     def __call__(self, x: Values, y: Values, learning_rate: float | None = None) -> float:
         """One step on images (n, C, H, W) and their targets, n up to the batch size; returns the loss.
@@ -209,20 +223,36 @@ class TrainingStep:
 
     @property
     def parameters(self) -> dict[str, Values]:
-        """The model's parameters and states as they are now, by name (copies)."""
+        """The model's parameters and states as they are now, or their running averages, by name (copies)."""
         name_parameters(self.model)
-        return {name: self._arrays[t.name].copy() for name, t in self.model.tensors().items()}
+        current = {name: self._arrays[t.name] for name, t in self.model.tensors().items()}
+        return {name: self._arrays.get(f"{optim.AVERAGE}{name}", array).copy() for name, array in current.items()}
 
     def write_back(self) -> None:
         """Copy the parameters and states to the model."""
         self.model.load(self.parameters)
 
     def state_dict(self) -> dict[str, Values]:
-        """Everything that a step changes, by name (copies): `model.*`, `optimizer.*` and `counter.step`."""
+        """Everything that a step changes, by name (copies): `model.*`, `optimizer.*` and `counter.step`.
+
+        With running averages these are what `model.*` holds, and the weights of the last step are `current.*`.
+        """
         name_parameters(self.model)
-        own = {t.name for t in self.model.tensors().values()}
-        named = {(f"model.{name}" if name in own else name): array.copy() for name, array in self._arrays.items()}
+        named = {stored: self._arrays[name].copy() for stored, name in self._names_in_state().items()}
         return {**named, "counter.step": np.array(self._steps, np.int64)}
+
+    def _names_in_state(self) -> dict[str, str]:
+        """The arrays' names by those they have in a `state_dict`."""
+        own = {t.name for t in self.model.tensors().values()}
+        names = {}
+        for name in self._arrays:
+            if name.startswith(optim.AVERAGE):
+                names[f"model.{name.removeprefix(optim.AVERAGE)}"] = name
+            elif name in own:
+                names[f"{CURRENT}{name}" if f"{optim.AVERAGE}{name}" in self._arrays else f"model.{name}"] = name
+            else:
+                names[name] = name
+        return names
 
     def load_state_dict(self, state: Mapping[str, Values]) -> None:
         """Continue exactly where a `state_dict` was taken; CheckpointError if it belongs to another step."""
@@ -236,11 +266,9 @@ class TrainingStep:
         ]
         if problems:
             raise CheckpointError(f"this state belongs to another model or optimizer: {'; '.join(problems)}")
-        for name, array in state.items():
-            if name == "counter.step":
-                self._steps = int(array)
-            else:
-                np.copyto(self._arrays[name.removeprefix("model.")], array)
+        self._steps = int(state["counter.step"])
+        for stored, name in self._names_in_state().items():
+            np.copyto(self._arrays[name], state[stored])
 
     def first_nonfinite(self, x: Values, y: Values) -> str | None:
         """The first tensor, in the order of computation, that is not finite for this batch; None if all are.
@@ -290,20 +318,26 @@ def compile_training(
     dtype: str = "float32",
     threads: int | None = None,
     seed: int = 0,
+    ema_decay: float = 0.0,
 ) -> TrainingStep:
     """Compile a model's training step.
 
     `input_shape` is (C, H, W); the result is called with up to `batch_size` images (n, C, H, W) and their targets,
     updates its parameters and returns the loss. The optimiser is SGD with lr=0.01 unless given; `seed` is that of
-    the random numbers (dropout).
+    the random numbers (dropout). With `ema_decay` the step also keeps running averages of all weights (and of the
+    running statistics of batch normalisation), of which so large a share stays at each step; they are what the model
+    is given then. See `optim.average`.
 
-    Raises ShapeError when the shape does not fit the model, UsageError for an unknown loss or engine.
+    Raises ShapeError when the shape does not fit the model, UsageError for an unknown loss or engine and for an
+    ema_decay outside 0 <= ema_decay < 1.
     """
     if batch_size < 1:
         raise UsageError(f"batch_size must be at least 1; got {batch_size}")
+    if isinstance(ema_decay, bool) or not isinstance(ema_decay, int | float) or not 0 <= ema_decay < 1:
+        raise UsageError(f"ema_decay must be a number of at least 0 and less than 1; got {ema_decay!r}")
     name_parameters(model)
     model.build((input_tensor(model, (1, *input_shape)),), "", None)
     chosen = losses.get(loss)
     return TrainingStep(
-        model, batch_size, input_shape, chosen, optimizer or optim.SGD(0.01), engine, dtype, threads, seed
+        model, batch_size, input_shape, chosen, optimizer or optim.SGD(0.01), engine, dtype, threads, seed, ema_decay
     )

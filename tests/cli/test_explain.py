@@ -112,6 +112,20 @@ def test_an_update_uses_the_rate_that_the_schedule_has_come_to(
     assert float(weights["fc2.bias"][0]) - updated == pytest.approx(rate * velocity, rel=1e-4)
 
 
+def test_an_update_is_that_of_the_weights_behind_the_averages(
+    pellucid: Command, pictures: Path, tmp_path: Path
+) -> None:
+    out, settings = tmp_path / "a", ["--model", "notes-cnn", "--epochs", 1, "--batch-size", 8, "--lr", 0.05]
+    pellucid("train", pictures, *settings, "--momentum", 0.9, "--ema-decay", 0.9, "--out", out)
+    state = load_file(out / "ckpt/last/state.safetensors")
+    weight = float(state["current.fc2.bias"][0])
+    average = float(load_file(out / "ckpt/last/model.safetensors")["fc2.bias"][0])
+    assert average != weight
+    opened = pellucid("explain", out, 0, "update fc2.bias[0]", "--weights", "last", "--depth", 1)
+    assert "the update below is of the weights themselves" in opened.err
+    assert f"{weight:.6g}" in opened.out and f"{average:.6g}" not in opened.out
+
+
 def test_options_of_the_prose_and_the_proof(pellucid: Command, trained: Path) -> None:
     done = pellucid("explain", trained, 0, "d fc2.bias[0]", "--lang", "tr", "--no-proof")
     assert "denklem" in done.out and "kanıt" not in done.out

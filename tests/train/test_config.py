@@ -17,6 +17,7 @@ VALUES: dict[str, Any] = {
     "epochs": 2,
     "batch_size": 8,
     "augment": None,
+    "ema_decay": None,
     "seed": 3,
     "patience": None,
     "checkpoint_every": 500,

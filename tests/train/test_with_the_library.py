@@ -375,3 +375,18 @@ def test_checkpoints_by_time(digits: Any, tmp_path: Path, monkeypatch: pytest.Mo
     )
     train(digits, tmp_path / "a", epochs=1, checkpoint_every="0.000001s")
     assert sorted(set(saved)) == [0, 1, 2, 3, 4, 5]
+
+
+def test_averages_are_what_is_validated_saved_and_left(digits: Any, tmp_path: Path) -> None:
+    settings = {"ema_decay": 0.9, "epochs": 3}
+    run = train(digits, tmp_path / "a", **settings)
+    assert run.config["training"]["ema_decay"] == 0.9
+    stored = load_run(tmp_path / "a", "last", model=network()).model.parameters
+    assert same_weights(stored, run.model.parameters)
+    assert not same_weights(stored, train(digits, epochs=3).model.parameters)
+    measured = evaluate(run.model, digits.validation)
+    assert measured.accuracy == run.history[-1]["validation_accuracy"]
+    train(digits, tmp_path / "b", **settings | {"epochs": 2})
+    assert same_weights(train(digits, tmp_path / "b", **settings, resume=True).model.parameters, stored)
+    with pytest.raises(UsageError, match=r"ema_decay was 0\.9, now not set"):
+        train(digits, tmp_path / "b", resume=True)

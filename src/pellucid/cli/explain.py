@@ -153,9 +153,13 @@ def deliver(written: str, out: str | None) -> None:
 
 
 def update_state(run: Any, which: Which) -> dict[str, Any]:
-    """A run's optimiser at the rate of its next step, with what it remembers and the number of steps done."""
+    """A run's optimiser at the rate of its next step, with what it remembers and the number of steps done.
+
+    The run's model gets the weights that the next step begins from, where it had their running averages.
+    """
     from pellucid import optim
     from pellucid.train import checkpoint
+    from pellucid.training import CURRENT
 
     stored = checkpoint.load(run.folder / "ckpt" / which)
     settings = dict(run.config.get("optimizer", {}))
@@ -164,6 +168,10 @@ def update_state(run: Any, which: Which) -> dict[str, Any]:
         raise UsageError(f"the run's own optimizer, {name}, cannot be made here; open its updates in Python.")
     if "betas" in settings:
         settings["betas"] = tuple(settings["betas"])
+    current = {name.removeprefix(CURRENT): a for name, a in stored.state.items() if name.startswith(CURRENT)}
+    if current:
+        message("The run validates running averages of its weights; the update below is of the weights themselves.")
+        run.model.load(current)
     memory = {name: array for name, array in stored.state.items() if name.startswith("optimizer.")}
     optimizer = optim.get(name, **{key: value for key, value in settings.items() if key in OPTIMIZER_ARGUMENTS})
     step = int(stored.state["counter.step"])

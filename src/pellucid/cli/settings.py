@@ -56,6 +56,9 @@ SETTINGS = (
     Setting("training.augment", "--augment", str,
             "Random changes to the training images: flip, crop, crop-reflect, erase; none. "
             "With numbers: flip:0.5,crop:4."),
+    Setting("training.ema_decay", "--ema-decay", float,
+            "Validate and save running averages of the weights, of which this share (0.999) stays at each step.",
+            minimum=0, maximum=0.999999),
     Setting("training.seed", "--seed", int, "Seed of the weights, the split and the order of the images.",
             0, minimum=0),
     Setting("training.patience", "--patience", int, "Stop after this many epochs without improvement.",
@@ -66,6 +69,8 @@ SETTINGS = (
     Setting("run.engine", "--engine", str, "Engine that computes; native where it runs, unless named."),
     Setting("run.threads", "--threads", int, "Threads of the engine.", minimum=1),
 )  # fmt: skip
+
+METAVARS = {"run.out": "FOLDER", "data.root": "FOLDER", "model.name": "NAME", "model.init": "FILE"}
 
 BY_KEY = {setting.key: setting for setting in SETTINGS}
 
@@ -107,7 +112,7 @@ def options(function: Any) -> Any:
         if setting.kind is bool:
             names[0] += f"/--no-{names[0][2:]}"
         shown = "" if setting.default is None or setting.kind is bool else f"  [default: {setting.default}]"
-        metavar = {"run.out": "FOLDER", "data.root": "FOLDER", "model.name": "NAME", "model.init": "FILE"}.get(setting.key)
+        metavar = METAVARS.get(setting.key)
         decorate = click.option(*names, type=kind, default=None, help=setting.help + shown, metavar=metavar)
         function = decorate(function)
     return function

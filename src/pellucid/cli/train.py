@@ -115,6 +115,7 @@ def train(config: Config, resume: bool) -> Any:
         resume=resume,
         schedule=config["training.schedule"],
         augment=config["training.augment"],
+        ema_decay=config["training.ema_decay"],
         checkpoint_every=config["training.checkpoint_every"],
         config=config.tables(),
     )

@@ -32,6 +32,7 @@ def assemble(
     engine: str,
     dtype: str,
     threads: int | None,
+    ema_decay: float,
 ) -> tuple[Machinery, optim.Optimizer, losses.Loss]:
     """Compile the training step; return the parts, and the optimiser and loss as objects."""
     loss_function = losses.get(loss)
@@ -44,7 +45,16 @@ def assemble(
     _initialise(model, seed)
     shape = tuple(splits.train.image(0).shape)
     step = compile_training(
-        model, batch_size, shape, loss_function, optimizer, engine, dtype=dtype, threads=threads, seed=seed
+        model,
+        batch_size,
+        shape,
+        loss_function,
+        optimizer,
+        engine,
+        dtype=dtype,
+        threads=threads,
+        seed=seed,
+        ema_decay=ema_decay,
     )
     try:
         infer = execution.compile(model, batch_size, shape, engine, dtype=dtype, threads=threads)

@@ -31,7 +31,7 @@ def configuration_of(
         "model": _model(model),
         "optimizer": _optimizer(optimizer),
         "training": {
-            **{key: values[key] for key in ("epochs", "batch_size", "augment", "seed", "patience")},
+            **{key: values[key] for key in ("epochs", "batch_size", "augment", "ema_decay", "seed", "patience")},
             "loss": _loss(loss),
             "label_smoothing": getattr(loss, "label_smoothing", None) or None,
             "schedule": schedule if isinstance(schedule, str) else schedules.describe(schedule),

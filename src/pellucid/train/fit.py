@@ -41,6 +41,7 @@ def fit(
     resume: Resume = False,
     schedule: str | schedules.Schedule = "constant",
     augment: str | Sequence[Transform] | None = None,
+    ema_decay: float | None = None,
     progress: bool = True,
     checkpoint_every: int | str | None = None,
     report: bool = True,
@@ -55,7 +56,9 @@ def fit(
     threads and checkpoint_every may differ from before, and more epochs extend a finished run. schedule: a
     name (see `schedules.get`) or any function of the step. augment: random changes to the training images, by
     name ("flip,crop", see `augmentation.get`) or transforms of your own; they are functions of seed, epoch
-    and image, so a resumed run sees the same ones. checkpoint_every: steps (500) or time ("10min";
+    and image, so a resumed run sees the same ones. ema_decay: keep running averages of the weights, of which so
+    large a share (0.999) stays at each step; they are what is validated, saved and left in the model.
+    checkpoint_every: steps (500) or time ("10min";
     default "5min") between checkpoints within an epoch; the end of every epoch is saved in any case. config:
     what config.toml shall say; by default the tables that `pellucid train -c` needs to train the same way.
 
@@ -82,6 +85,7 @@ def fit(
         engine=engine,
         dtype=dtype,
         threads=threads,
+        ema_decay=ema_decay or 0.0,
     )
     try:
         steps = schedules.total_steps(len(splits.train), batch_size, epochs)
@@ -95,6 +99,7 @@ def fit(
             "loss": describe_object(loss_function),
             "optimizer": {key: value for key, value in described.items() if key != "lr"},
             "augment": augmentation.describe(transforms),
+            "ema_decay": ema_decay,
             "seed": seed,
             "engine": engine,
             "dtype": dtype,
