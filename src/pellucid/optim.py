@@ -173,16 +173,16 @@ AVERAGE = "average."  # before a tensor's name: its running average
 def average(tensor: Tensor, successor: Tensor, decay: float, step: Tensor) -> tuple[Tensor, Tensor]:
     """The running average of a parameter or of a layer's state, and that average after one more step.
 
-        A' = d * A + (1 - d) * W';  d = min(decay, (1 + t) / (10 + t)) after t steps
+        A' = d * A + (1 - d) * W';  d = min(decay, t / (t + 1)) after t steps
 
-    The weights of single steps scatter around a better place, and their average lies nearer to it. Early in a
-    training d is smaller than the decay, or the weights drawn at first would stay in the average.
-    Source: Polyak and Juditsky, SIAM J. Control Optim. 30(4), 1992; the first steps as in TensorFlow.
+    The weights of single steps scatter around a better place, and their average lies nearer to it. It is the plain
+    mean of all steps until these are 1 / (1 - decay); from then on older ones fade.
+    Source: Polyak and Juditsky, SIAM J. Control Optim. 30(4), 1992; Izmailov et al., UAI 2018 (arXiv:1803.05407).
     """
     e = _every(tensor)
     old = Tensor("A", tensor.extents, role="state", name=f"{AVERAGE}{tensor.name}")
     new = Tensor("A'", tensor.extents, name=f"updated {AVERAGE}{tensor.name}")
-    stays = minimum((step[()] + 1) / (step[()] + 10), decay)
+    stays = minimum(step[()] / (step[()] + 1), decay)
     new[e] = old[e] * stays + successor[e] * (1 - stays)
     return old, new
 
