@@ -23,7 +23,8 @@ from pellucid.engines.native.contraction import Access, Contraction, Schedule, W
 from pellucid.engines.native.cpu import Caches, Target, caches
 
 FLOATS_PER_LINE = 16
-WAYS = 12  # lines per set, in caches of all levels
+WAYS = 8  # lines per set, in caches of all levels
+USABLE = 0.7  # of a cache: the last is shared, the others also hold what the model does not see
 LATENCY = 4  # cycles from one multiply-add to the next on the same accumulator
 PER_CYCLE = 2  # multiply-adds, and also loads, per cycle
 LOAD = 0.03  # cycles that a load costs even when multiply-adds hide it
@@ -85,10 +86,14 @@ class _Footprint:
     scattered: float
 
     def fits(self, capacity: float) -> bool:
-        """Whether the lines find room: strides of large powers of two share few of a cache's sets."""
-        sets = 1 << max(0, round(log2(capacity / WAYS)))
+        """Whether the lines find room: strides of large powers of two share few of a cache's sets.
+
+        Lines that are used all the time may fill a set but for one place, through which the others pass.
+        """
+        sets = 1 << max(0, round(log2(capacity / USABLE / WAYS)))
         shared = gcd(self.common, sets) if self.common else 1
-        return self.lines <= capacity * min(1.0, ceil(self.run) / shared)
+        reached = sets * min(1.0, ceil(self.run) / shared)
+        return self.lines <= min(capacity, (WAYS - 1) * reached)
 
 
 @dataclass(frozen=True)
@@ -106,8 +111,7 @@ class Model:
     def __init__(self, contraction: Contraction, target: Target, sizes: Caches) -> None:
         self.contraction, self.target = contraction, target
         self._accesses = (contraction.out, contraction.a, contraction.b)
-        # The last cache is shared, the others are also used by what the model does not see.
-        self._capacities = [0.7 * size / 64 for size in (sizes.first, sizes.second, sizes.last)]
+        self._capacities = [USABLE * size / 64 for size in (sizes.first, sizes.second, sizes.last)]
         self._footprints: dict[tuple[int, ...], _Footprint] = {}
         self._cores: dict[tuple[object, ...], tuple[float, float]] = {}
         self._shares: dict[tuple[Window, int, int], float] = {}
