@@ -43,12 +43,16 @@ def test_any_difference_gives_another(change: dict[str, Any]) -> None:
 
 
 def step_key(
-    batch: int = 4, loss: str = "cross_entropy", optimizer: optim.Optimizer | None = None, activation: str = "tanh"
+    batch: int = 4,
+    loss: str = "cross_entropy",
+    optimizer: optim.Optimizer | None = None,
+    activation: str = "tanh",
+    ema_decay: float = 0.0,
 ) -> str:
     model = pc.models.create("lenet5", activation=activation)
     target = np.zeros(batch, np.int64) if loss == "cross_entropy" else np.zeros((batch, 10))
     forward = training.forward_pass(model, (batch, 1, 28, 28), losses.get(loss), target)
-    return forward.key(optimizer or optim.SGD(0.1, momentum=0.9))
+    return forward.key(optimizer or optim.SGD(0.1, momentum=0.9), ema_decay)
 
 
 OTHERS: list[Callable[[], str]] = [
@@ -58,6 +62,8 @@ OTHERS: list[Callable[[], str]] = [
     lambda: step_key(optimizer=optim.SGD(0.1)),
     lambda: step_key(optimizer=optim.SGD(0.1, momentum=0.8)),
     lambda: step_key(optimizer=optim.Adam(0.1)),
+    lambda: step_key(ema_decay=0.9),
+    lambda: step_key(ema_decay=0.99),
 ]
 
 
