@@ -85,15 +85,15 @@ class _Footprint:
     common: int
     scattered: float
 
-    def fits(self, capacity: float) -> bool:
+    def fits(self, capacity: float, each_step: bool) -> bool:
         """Whether the lines find room: strides of large powers of two share few of a cache's sets.
 
-        Lines that are used all the time may fill a set but for one place, through which the others pass.
+        Lines used at each step of a tile may fill a set but for one place, through which the others pass.
         """
         sets = 1 << max(0, round(log2(capacity / USABLE / WAYS)))
         shared = gcd(self.common, sets) if self.common else 1
         reached = sets * min(1.0, ceil(self.run) / shared)
-        return self.lines <= min(capacity, (WAYS - 1) * reached)
+        return self.lines <= min(capacity, reached * (WAYS - 1 if each_step else USABLE * WAYS))
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,7 @@ class _Reach:
     spans: Mapping[str, int]
     touched: tuple[_Footprint, ...]
     fetched: tuple[tuple[float, ...], ...]
+    each_step: bool = False  # nothing but one step of the register tile
 
 
 class Model:
@@ -252,7 +253,7 @@ class Model:
 
     def _start(self, spans: Mapping[str, int]) -> _Reach:
         touched = tuple(self._footprint(k, spans) for k in range(3))
-        return _Reach(spans, touched, tuple(_lines(touched, level) for level in range(3)))
+        return _Reach(spans, touched, tuple(_lines(touched, level) for level in range(3)), True)
 
     def _around(self, body: _Reach, index: str, upto: int, in_registers: bool) -> _Reach:
         """A loop over `index` around the loops so far; inside the register tile the output rests in registers."""
@@ -264,7 +265,9 @@ class Model:
         )
         inner = body.touched[1:] if in_registers else body.touched
         fetched = tuple(
-            _lines(touched, level) if _fit(inner, capacity) else tuple(trips * lines for lines in body.fetched[level])
+            _lines(touched, level)
+            if _fit(inner, capacity, body.each_step)
+            else tuple(trips * lines for lines in body.fetched[level])
             for level, capacity in enumerate(self._capacities)
         )
         return _Reach(spans, touched, fetched)
@@ -336,5 +339,5 @@ def _lines(touched: Iterable[_Footprint], level: int) -> tuple[float, ...]:
     return tuple(f.scattered if level else f.lines for f in touched)
 
 
-def _fit(footprints: Sequence[_Footprint], capacity: float) -> bool:
-    return sum(f.lines for f in footprints) <= capacity and all(f.fits(capacity) for f in footprints)
+def _fit(footprints: Sequence[_Footprint], capacity: float, each_step: bool = False) -> bool:
+    return sum(f.lines for f in footprints) <= capacity and all(f.fits(capacity, each_step) for f in footprints)
