@@ -18,6 +18,14 @@ from pellucid.train.run import Run
 from tests.train.fakes import BATCH, FakeDataset, FakeModel, fake_batches, figures_of, run_fake, same_weights
 
 
+@pytest.fixture(autouse=True)
+def hang_up_is_not_ignored() -> Iterator[None]:
+    """The tests below start without it, also where they are run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("at", [0, 6, 7, 16])
 def test_a_signal_finishes_the_step_saves_and_leaves(tmp_path: Path, number: signal.Signals, at: int) -> None:
