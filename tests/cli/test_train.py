@@ -208,13 +208,13 @@ def test_a_run_that_goes_on_needs_its_start_no_more(pellucid: Command, pictures:
 def test_weights_that_cannot_be_a_start_are_explained(pellucid: Command, pictures: Path, tmp_path: Path) -> None:
     pellucid("train", pictures, *QUICK, "--out", tmp_path / "a")
     other = ["--model", "lenet5", "--epochs", 1]
-    for source, phrase in (
-        (tmp_path / "a", "another network"),
-        (tmp_path, "does not exist"),
-        ("none", "none does not"),
+    for source, code, phrase in (
+        (tmp_path / "a", 3, "another network"),
+        (tmp_path, 2, "holds no run"),
+        ("none", 3, "none does not exist"),
     ):
         done = pellucid("train", pictures, *other, "--init", source, "--out", tmp_path / "b")
-        done.failed_with(3, phrase)
+        done.failed_with(code, phrase)
         assert not (tmp_path / "b").exists()
 
 

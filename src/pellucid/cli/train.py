@@ -180,14 +180,19 @@ def build_model(config: Config, splits: Any) -> Any:
 
 
 def start_from(model: Any, init: str | None) -> None:
-    """Give the model the weights of a file or of a run's best epoch; CheckpointError unless they all fit."""
-    from pellucid.formats.safetensors import load_into
-    from pellucid.train.checkpoint import WEIGHTS
-    from pellucid.train.folder import RunFolder
+    """Give the model the weights of a file or of a run's best epoch.
 
-    if init is not None:
-        path = Path(init)
-        load_into(model, RunFolder(path).best / WEIGHTS if path.is_dir() else path)
+    Raises CheckpointError unless they all fit and are sound, UsageError for a folder that holds no run.
+    """
+    from pellucid.formats.safetensors import load_into
+    from pellucid.train import load_run
+
+    if init is None:
+        return
+    if Path(init).is_dir():
+        load_run(init, model=model)
+    else:
+        load_into(model, init)
 
 
 def check_classes(model: Any, splits: Any) -> None:
