@@ -49,7 +49,7 @@ def test_a_layer_alone_is_trained_by_its_gradients() -> None:
 def test_layouts(layout: str) -> None:
     compiled = conv(layout)
     assert stages.layout(compiled).startswith(f"layout {layout}")
-    lanes = {"images": "Y[n,o,i,j] = ", "batch": "Y[B,o,i,j,n] = ", "channels": "Y[n,i,j,"}
+    lanes = {"images": "Y[n,o,i,j] = ", "batch": "Y[B,o,i,j,n] = ", "channels": "X[n,i,j,c] = "}
     assert lanes[layout] in stages.layout(compiled)
 
 

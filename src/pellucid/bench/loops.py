@@ -88,7 +88,9 @@ def _tile(
         for access, factor in ((contraction.a, left), (contraction.b, right))
     ]
     yield STEP * depth + f"{_count(sums, 'multiply-add')}: {', '.join(loads)}"
-    yield f"store {', '.join(t.symbol for t in product.stored)}"
+    row = contraction.row(lane)
+    turned = f" in rows along {row}, turned in registers" if row in schedule.tiles else ""
+    yield f"store {', '.join(t.symbol for t in product.stored)}{turned}"
 
 
 def _points(schedule: Schedule) -> int:

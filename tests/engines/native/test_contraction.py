@@ -426,6 +426,36 @@ def test_an_epilogue_sees_each_finished_sum_once(name: str, lane: str, blocked: 
     np.testing.assert_array_equal(found, np.maximum(expected.reshape(5, 37) + bias, 0).ravel())
 
 
+def turned_product(rows: int, columns: int, inner: int) -> Contraction:
+    """out[j,i] = sum a[i,k] * b[k,j]: lanes along j are neighbours in `b` and lie `rows` apart in the result."""
+    return matrix_product(rows, columns, inner, out=Access({"j": rows, "i": 1}))
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize(("rows", "along"), [(5, 5), (14, 14), (37, 18), (5, 1)])
+def test_a_tile_whose_lanes_lie_apart_is_turned_and_stored_in_rows(name: str, rows: int, along: int) -> None:
+    target = cpu.target(name)
+    schedule = Schedule("j", 2, {"i": along} if along > 1 else {}, parallel=0)
+    contraction = turned_product(rows, 2 * target.lanes + 3, 6)
+    found, expected, _ = run(Case(contraction, schedule), target)
+    np.testing.assert_array_equal(found, expected)
+    module = ir.Module()
+    emit_contraction(module, "kernel", contraction, schedule, target)
+    assert ("extractelement" in str(module)) == (along == 1), "one by one only where the tile is no wider"
+
+
+def test_lanes_that_lie_apart_are_chosen_if_nothing_else_is_scattered() -> None:
+    """196 pixels leave most of a vector empty at the end of each row; 64 channels fill theirs."""
+    target, sizes = cpu.target("avx512"), cpu.Caches(32 << 10, 1 << 20, 32 << 20, "test")
+    contraction = turned_product(196, 64, 256)
+    planes = replace(contraction, a=Access({"i": 1, "k": 196}))
+    assert choose(planes, target, sizes).lane == "j"
+    beside = (Access({"j": 1}),)
+    assert choose(planes, target, sizes, around=beside).lane == "j"
+    apart = (Access({"j": 196, "i": 1}),)
+    assert choose(planes, target, sizes, around=apart).lane == "i"
+
+
 def test_real_numbers_are_summed_to_single_precision() -> None:
     contraction = matrix_product(30, 50, 400)
     target = cpu.target()

@@ -1,10 +1,12 @@
 """The cost model's cache lines against a cache that is played through, access by access."""
 
+from dataclasses import replace
+
 import pytest
 
 from pellucid.engines.native import cpu
 from pellucid.engines.native.contraction import Access, Contraction, Loop, Schedule, complete
-from pellucid.engines.native.cost import estimate
+from pellucid.engines.native.cost import Model, estimate
 
 OUTPUTS = 32
 SETS, WAYS, FLOATS = 64, 8, 16  # a first cache of 32 KB, its lines of 64 bytes
@@ -53,3 +55,23 @@ def test_lines_that_share_few_sets(places: int, stride: int, rests: bool) -> Non
     for lines in (played(places, stride, channels), estimate(contraction, schedule, target, SIZES).lines[0]):
         assert (lines < 1.2 * once) == rests
         assert lines > 0.9 * once
+
+
+def test_what_comes_from_the_caller_is_dear_where_it_is_read_with_jumps() -> None:
+    """Tiles of pixels go through the planes of an image once for each block of channels, or ask for the next pixels."""
+    contraction = Contraction(
+        {"p": 196, "O": 8, "o": OUTPUTS, "c": 1024},
+        Access({"O": 196 * OUTPUTS, "o": 196, "p": 1}),
+        Access({"c": 196, "p": 1}),
+        Access({"O": 1024 * OUTPUTS, "c": OUTPUTS, "o": 1}),
+    )
+    target = cpu.target("avx512")
+    tile = Schedule("o", 2, {"p": 14}, (), ("c",))
+    through = complete(contraction, replace(tile, order=(Loop("O"), Loop("p", 14), Loop("o", 32))), target)
+    shared = complete(contraction, replace(tile, order=(Loop("p", 14), Loop("O"), Loop("o", 32))), target)
+    warm, cold = Model(contraction, target, SIZES), Model(contraction, target, SIZES, ("a",))
+    pixels = 196 * 1024 / FLOATS
+    assert cold.traffic(through)[1] - warm.traffic(through)[1] >= 3 * 8 * pixels
+    assert cold.traffic(shared)[1] <= warm.traffic(shared)[1]
+    assert warm.estimate(through).cycles < warm.estimate(shared).cycles
+    assert cold.estimate(shared).cycles < cold.estimate(through).cycles

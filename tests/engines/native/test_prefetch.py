@@ -9,7 +9,7 @@ from llvmlite import ir
 
 from pellucid.engines.native import cpu
 from pellucid.engines.native.contraction import Access, Contraction, Loop, Schedule, complete
-from pellucid.engines.native.cost import FLOATS_PER_LINE
+from pellucid.engines.native.cpu import FLOATS_PER_LINE
 from pellucid.engines.native.kernel import emit_contraction
 from pellucid.engines.native.prefetch import Ahead, ahead, claims
 
@@ -52,7 +52,7 @@ def test_the_tiles_of_a_block_ask_for_every_line_of_the_next() -> None:
 @pytest.mark.parametrize(
     ("contraction", "schedule", "why"),
     [
-        (one_by_one(512, plane=196), BLOCKS, "rows less than half a page apart are followed by the processor"),
+        (one_by_one(512, plane=196), BLOCKS, "a quarter of the lines is read: the processor follows"),
         (one_by_one(1), BLOCKS, "there is a single row"),
         (one_by_one(512, outputs=9), BLOCKS, "a single tile reads each block"),
         (one_by_one(512), replace(BLOCKS, order=(Loop("o", 9), Loop("p", 48))), "each tile reads another block"),
@@ -61,6 +61,14 @@ def test_the_tiles_of_a_block_ask_for_every_line_of_the_next() -> None:
 )
 def test_nobody_asks_where(contraction: Contraction, schedule: Schedule, why: str) -> None:
     assert ahead(contraction, complete(contraction, schedule, TARGET), "a", TARGET.lanes) is None, why
+
+
+def test_tiles_of_pixels_ask_for_the_next_pixels() -> None:
+    """Where lanes are output channels, a tile goes along the row."""
+    contraction = replace(one_by_one(512), b=Access({"o": 1, "c": 128}))
+    across = Schedule("o", 2, {"p": 14}, (Loop("p", 14), Loop("o", 32)), ("c",))
+    found = ahead(contraction, complete(contraction, across, TARGET), "a", TARGET.lanes)
+    assert found == Ahead(distance=14, row="c", jump=PLANE, by="o", step=32, lines=2, group=2)
 
 
 def test_the_weights_are_no_vectors() -> None:
@@ -74,6 +82,14 @@ def test_tiles_with_a_long_sum_claim_what_they_write() -> None:
     assert not claims(replace(one_by_one(64), initial="out"), BLOCKS)
     parts = replace(BLOCKS, order=(Loop("p", 48), Loop("c", 128), Loop("o", 9)))
     assert not claims(one_by_one(512), parts), "partial sums are read first"
+
+
+def test_turned_tiles_claim_whole_rows() -> None:
+    """Both ends of fourteen pixels of each of 32 channels."""
+    contraction = replace(one_by_one(64, plane=28), b=Access({"o": 1, "c": 128}))
+    across = complete(contraction, Schedule("o", 2, {"p": 14}, (), ("c",)), TARGET)
+    assert claims(contraction, across) and not claims(contraction, replace(across, tiles={}))
+    assert text(contraction, across).count('call void @"llvm.prefetch.p0"') == 2 * 32
 
 
 def test_what_is_asked_for_stands_in_the_code() -> None:

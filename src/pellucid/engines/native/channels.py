@@ -4,10 +4,14 @@ X[n,c,i,j] becomes X[n,i,j,c], so that a vector holds neighbouring channels of o
 weights with the index that runs over lanes innermost, in blocks of two vectors: W[o,c,u,v] becomes W[O,u,v,c,o] with
 o = 32*O + o' on a 16-lane machine. A gradient by the weights is computed with its lanes innermost too, and then copied
 to the order in which the caller keeps it.
+
+What the caller gives and gets are images as ever. A sum of products that nothing else reads writes them itself, and the
+larger factor of a 1x1 convolution is read as it is; what else is needed by channels is copied.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from pellucid.engines.native.product import sum_of_products
@@ -16,6 +20,8 @@ from pellucid.notation.expression import Access, accesses, bound_indices, substi
 
 IMAGES = 4  # dimensions of a tensor of images, and of a convolution's weights
 NHWC = (0, 2, 3, 1)
+NCHW = (0, 3, 1, 2)  # back from there
+APART = 256  # elements: planes that are multiples of this apart share few of the caches' sets
 
 
 def permuted(at: tuple[Affine, ...], order: tuple[int, ...]) -> tuple[Affine, ...]:
@@ -33,6 +39,7 @@ class ChannelLayout:
     moved: dict[Tensor, Tensor] = field(default_factory=dict)
     fresh: dict[Tensor, Tensor] = field(default_factory=dict)
     packed: dict[tuple[Tensor, tuple[int, ...], int], Tensor] = field(default_factory=dict)
+    reads: Counter[Tensor] = field(default_factory=Counter)
 
     def apply(self) -> Program:
         for tensor in self.batched:
@@ -46,6 +53,7 @@ class ChannelLayout:
                 self.moved[tensor] = blocked
                 if tensor.role != "defined":
                     blocked.definition = [_copy(blocked, Access(tensor, _every(tensor)), NHWC)]
+        self.reads = Counter(access.tensor for equation in self.program for access in accesses(equation.value))
         for equation in self.program:
             self._rewrite(equation)
         outputs = [self._returned(t) for t in self.program.outputs]
@@ -56,6 +64,11 @@ class ChannelLayout:
         if tensor not in self.moved or tensor.role != "defined":
             return self.fresh.get(tensor, tensor)
         plain = Tensor(tensor.symbol, tensor.extents, kind=tensor.kind, name=tensor.name)
+        defined = self.moved[tensor].definition
+        if len(defined) == 1 and sum_of_products(defined[0]) is not None and not self.reads[tensor]:
+            # Nobody else needs it: the sum of products turns its tiles before it stores them.
+            plain.definition = [Equation(plain, permuted(defined[0].at, NCHW), defined[0].value)]
+            return plain
         every = _every(tensor)
         plain.definition = [Equation(plain, every, Access(self.moved[tensor], permuted(every, NHWC)))]
         return plain
@@ -88,8 +101,10 @@ class ChannelLayout:
 
     def _with_packed_weights(self, equation: Equation) -> Equation:
         """Read the weights with the output channel's index innermost, block by block where it divides."""
+        equation, given = self._as_given(equation)
         lane = next((i for i, c in equation.at[-1].terms if c == 1), None)
-        weights = [a for a in accesses(equation.value) if len(a.at) == IMAGES and a.tensor not in self.moved.values()]
+        images = {*self.moved.values(), given.tensor if given is not None else None}
+        weights = [a for a in accesses(equation.value) if len(a.at) == IMAGES and a.tensor not in images]
         found = next((a for a in weights if lane is not None and any(lane in d.indices for d in a.at)), None)
         if lane is None or found is None:
             return equation
@@ -126,8 +141,15 @@ class ChannelLayout:
         return self.packed[key]
 
     def _weight_gradient(self, equation: Equation) -> None:
-        """Compute with the wider of both channel indices innermost; copy to the usual order."""
-        order = (2, 3, 1, 0) if equation.tensor.extents[0] >= equation.tensor.extents[1] else (2, 3, 0, 1)
+        """Compute with the wider of both channel indices innermost; copy to the usual order.
+
+        If a factor stays as it is given, the other's channels are innermost.
+        """
+        wider = 0 if equation.tensor.extents[0] >= equation.tensor.extents[1] else 1
+        equation, given = self._as_given(equation)
+        if given is not None:
+            wider = 0 if equation.at[1].single in given.at[1].indices else 1
+        order = (2, 3, 1, 0) if wider == 0 else (2, 3, 0, 1)
         inner = Tensor(
             equation.tensor.symbol,
             tuple(equation.tensor.extents[d] for d in order),
@@ -136,6 +158,30 @@ class ChannelLayout:
         inner.definition = [self._in_blocks(Equation(inner, permuted(equation.at, order), equation.value))]
         every = _every(equation.tensor)
         equation.tensor.definition.append(Equation(equation.tensor, every, Access(inner, permuted(every, order))))
+
+    def _as_given(self, equation: Equation) -> tuple[Equation, Access | None]:
+        """Read the larger factor as the caller gives it, if nothing else needs a copy: the equation, and this factor.
+
+        Every pixel must be read at its own place, as in 1x1 convolutions and, of the incoming gradient, in any gradient
+        by the weights. Lanes run over the other factor's channels while a register tile goes along a plane, or through
+        several planes at once. Planes a large power of two apart would meet in a few sets of the caches.
+        """
+        found: list[tuple[int, Access, Access]] = []
+        width = 2 * self.lanes
+        factors = list(accesses(equation.value))
+        for factor in factors:
+            original = next((old for old, new in self.moved.items() if new is factor.tensor), None)
+            if original is None or original.role == "defined" or self.reads[original] > 1:
+                continue
+            pixels = zip(factor.at[1:3], factor.tensor.extents[1:3], strict=True)
+            alone = all(sum(i.size > 1 for i in a.indices) <= 1 and a.bounds == (0, e - 1) for a, e in pixels)
+            others = [a.tensor.extents[-1] for a in factors if a != factor and a.tensor in self.moved.values()]
+            if alone and original.extents[2] * original.extents[3] % APART and min(others, default=width) >= width:
+                found.append((original.size, factor, Access(original, permuted(factor.at, NCHW))))
+        if not found:
+            return equation, None
+        _, factor, given = max(found, key=lambda entry: entry[0])
+        return _replaced(equation, factor, given), given
 
     def _in_blocks(self, equation: Equation) -> Equation:
         """Read the factor that runs over lanes from blocks of channels, each block's pixels next to each other.

@@ -148,6 +148,15 @@ class Contraction:
     def reduction(self) -> tuple[str, ...]:
         return tuple(index for index in self.extents if self.out.stride(index) == 0)
 
+    def row(self, lane: str) -> str | None:
+        """Where neighbouring lanes of the result lie apart: the index along which its neighbours in memory lie.
+
+        A register tile over both is turned before it is stored. None where lanes are neighbours or summed over.
+        """
+        if self.out.stride(lane) in (0, 1):
+            return None
+        return next((i for i in self.extents if i != lane and self.out.stride(i) == 1 and self.extents[i] > 1), None)
+
     @cached_property
     def multiply_adds(self) -> int:
         """Exact number of products that are not known to be zero."""
@@ -218,7 +227,8 @@ class Loop:
 class Schedule:
     """How it is computed.
 
-    lane       the index whose neighbours share a vector; if it is summed over, lanes are added at the end
+    lane       the index whose neighbours share a vector; if it is summed over, lanes are added at the end; if its
+               results lie apart, the tile is turned in registers and stored along another of its indices
     vectors    vectors of the lane index in the register tile
     tiles      register tile of further indices: accumulators = vectors * product of tiles
     order      outer loops, outermost first; the first `parallel` of them are flattened into tasks that can be

@@ -20,9 +20,9 @@ from functools import partial
 from math import ceil, gcd, log2, prod
 
 from pellucid.engines.native.contraction import Access, Contraction, Schedule, Window, complete
-from pellucid.engines.native.cpu import Caches, Target, caches
+from pellucid.engines.native.cpu import FLOATS_PER_LINE, Caches, Target, caches
+from pellucid.engines.native.prefetch import ahead, sparse
 
-FLOATS_PER_LINE = 16
 WAYS = 8  # lines per set, in caches of all levels
 USABLE = 0.7  # of a cache: the last is shared, the others also hold what the model does not see
 LATENCY = 4  # cycles from one multiply-add to the next on the same accumulator
@@ -32,6 +32,8 @@ DECODED = 6  # instructions per cycle
 TILE_OVERHEAD = 12  # cycles to enter and leave a register tile
 WINDOW_OVERHEAD = 6  # ... and to find out which part of a window it sees
 LINE_CYCLES = (1.0, 3.0, 16.0)  # cycles per line from the second cache, the last cache, memory
+SCATTERED = 2  # lines a few at a time, far apart, cost as many when they come from beyond the first cache
+SPARSE = 4  # ... and as many where the innermost loop jumps through what may be in memory only
 EXPOSED = 0.2  # the part of these cycles that out-of-order execution and prefetching do not hide
 
 
@@ -77,7 +79,7 @@ class Body:
 class _Footprint:
     """What a box of index values touches of one tensor: runs of neighbouring lines, `common` lines apart.
 
-    `scattered` weights the lines by how hard they are to prefetch: a few at a time, far apart, cost twice.
+    `scattered` weights the lines by how hard they are to prefetch.
     """
 
     lines: float
@@ -101,19 +103,23 @@ class _Reach:
     """What some loops cover of each index, and what they touch and fetch (by cache) of each tensor."""
 
     spans: Mapping[str, int]
+    manners: tuple[float | None, ...]
     touched: tuple[_Footprint, ...]
     fetched: tuple[tuple[float, ...], ...]
     each_step: bool = False  # nothing but one step of the register tile
 
 
 class Model:
-    """The costs of schedules for one contraction on one target. Schedules must be complete."""
+    """The costs of schedules for one contraction on one target. Schedules must be complete.
 
-    def __init__(self, contraction: Contraction, target: Target, sizes: Caches) -> None:
-        self.contraction, self.target = contraction, target
+    `cold` names the factors that nobody has just written: the caller's, which may come from memory.
+    """
+
+    def __init__(self, contraction: Contraction, target: Target, sizes: Caches, cold: Sequence[str] = ()) -> None:
+        self.contraction, self.target, self.cold = contraction, target, cold
         self._accesses = (contraction.out, contraction.a, contraction.b)
         self._capacities = [USABLE * size / 64 for size in (sizes.first, sizes.second, sizes.last)]
-        self._footprints: dict[tuple[int, ...], _Footprint] = {}
+        self._footprints: dict[tuple[float | None, ...], _Footprint] = {}
         self._cores: dict[tuple[object, ...], tuple[float, float]] = {}
         self._shares: dict[tuple[Window, int, int], float] = {}
         self._reaches: dict[tuple[object, ...], _Reach] = {}
@@ -161,6 +167,7 @@ class Model:
         loop = (1.5 if short else 0.3) / schedule.unroll
         moved = 1 if contraction.initial == "zero" else 2
         per_sum = moved + (5 if summed else 0) + (schedule.partial - 1) / 2
+        row = contraction.row(lane)
         step_cycles = tile_cycles = 0.0
         for parts in itertools.product(*(self._splits(index, step) for index, step in tiled.items())):
             number = repeats * prod(count for count, _ in parts)
@@ -169,8 +176,15 @@ class Model:
             vectors = 1 if summed else ceil(sizes.pop(lane) / self.target.lanes)
             body = self.body(lane, vectors, sizes, schedule.partial)
             step_cycles += number * steps * inside * (body.cycles + loop)
-            tile_cycles += number * (TILE_OVERHEAD + WINDOW_OVERHEAD * len(windows) + body.sums * per_sum)
+            turned = vectors * self._turning(sizes, row) if row in sizes else 0.0
+            tile_cycles += number * (TILE_OVERHEAD + WINDOW_OVERHEAD * len(windows) + body.sums * per_sum + turned)
         return step_cycles, tile_cycles
+
+    def _turning(self, sizes: Mapping[str, int], row: str) -> float:
+        """Cycles to turn a tile's squares before they are stored: a swap for each lane and each doubling."""
+        lanes = self.target.lanes
+        squares = prod(ceil(size / lanes) if index == row else size for index, size in sizes.items())
+        return squares * lanes * (log2(lanes) + 1)
 
     def share(self, window: Window, schedule: Schedule) -> float:
         """The part of a window's inner loop that the tiles of a schedule run through, on average."""
@@ -231,9 +245,9 @@ class Model:
         whole loop fetches each of its lines once; otherwise every iteration fetches again what its body
         fetches.
         """
-        spans = self._tile_spans(schedule)
-        path: tuple[object, ...] = tuple(spans.values())
-        reach = self._reached(path, lambda: self._start(spans))
+        spans, manners = self._tile_spans(schedule), self._manners(schedule)
+        path: tuple[object, ...] = (manners, *spans.values())
+        reach = self._reached(path, lambda: self._start(spans, manners))
         for depth, (index, upto) in enumerate(self._inside_out(schedule)):
             if upto > reach.spans[index]:
                 step = (index, upto, depth < len(schedule.reduce))
@@ -251,16 +265,25 @@ class Model:
             found = self._reaches[path] = find()
         return found
 
-    def _start(self, spans: Mapping[str, int]) -> _Reach:
-        touched = tuple(self._footprint(k, spans) for k in range(3))
-        return _Reach(spans, touched, tuple(_lines(touched, level) for level in range(3)), True)
+    def _manners(self, schedule: Schedule) -> tuple[float | None, ...]:
+        """What lines of a cold factor cost for the order in which it is walked through; None: as the lines lie."""
+        found: dict[str, float] = {}
+        for name in self.cold:
+            if sparse(self.contraction, schedule, name, self.target.lanes):
+                asked = ahead(self.contraction, schedule, name, self.target.lanes) is not None
+                found[name] = 1 if asked else SPARSE
+        return (None, found.get("a"), found.get("b"))
+
+    def _start(self, spans: Mapping[str, int], manners: tuple[float | None, ...]) -> _Reach:
+        touched = tuple(self._footprint(k, spans, manners[k]) for k in range(3))
+        return _Reach(spans, manners, touched, tuple(_lines(touched, level) for level in range(3)), True)
 
     def _around(self, body: _Reach, index: str, upto: int, in_registers: bool) -> _Reach:
         """A loop over `index` around the loops so far; inside the register tile the output rests in registers."""
         trips = ceil(upto / body.spans[index])
         spans = {**body.spans, index: upto}
         touched = tuple(
-            self._footprint(k, spans) if access.stride(index) else body.touched[k]
+            self._footprint(k, spans, body.manners[k]) if access.stride(index) else body.touched[k]
             for k, access in enumerate(self._accesses)
         )
         inner = body.touched[1:] if in_registers else body.touched
@@ -270,7 +293,7 @@ class Model:
             else tuple(trips * lines for lines in body.fetched[level])
             for level, capacity in enumerate(self._capacities)
         )
-        return _Reach(spans, touched, fetched)
+        return _Reach(spans, body.manners, touched, fetched)
 
     def _tile_spans(self, schedule: Schedule) -> dict[str, int]:
         """How many values of each index one reduction step of a register tile covers."""
@@ -293,12 +316,12 @@ class Model:
             outer = [loop.step for loop in order[:position] if loop.index == index]
             yield index, min([extents[index], *outer])
 
-    def _footprint(self, operand: int, spans: Mapping[str, int]) -> _Footprint:
+    def _footprint(self, operand: int, spans: Mapping[str, int], manner: float | None) -> _Footprint:
         access = self._accesses[operand]
-        key = (operand, *map(spans.__getitem__, access.strides))
+        key = (operand, manner, *map(spans.__getitem__, access.strides))
         found = self._footprints.get(key)
         if found is None:
-            found = self._footprints[key] = _footprint(access, spans)
+            found = self._footprints[key] = _footprint(access, spans, manner)
         return found
 
 
@@ -316,7 +339,7 @@ def _by_stride(dimensions: Iterable[tuple[int, int]]) -> dict[int, int]:
     return sizes
 
 
-def _footprint(access: Access, spans: Mapping[str, int]) -> _Footprint:
+def _footprint(access: Access, spans: Mapping[str, int], manner: float | None) -> _Footprint:
     sizes = _by_stride((stride, spans[index]) for index, stride in access.strides.items())
     run, count, common = 1, 1, 0
     for stride, size in sorted(sizes.items()):
@@ -330,12 +353,13 @@ def _footprint(access: Access, spans: Mapping[str, int]) -> _Footprint:
     # A run that does not fill its lines touches one more now and then.
     each = run / FLOATS_PER_LINE + (0.75 if run % FLOATS_PER_LINE else 0)
     lines = count * each
-    scattered = 2 if count > 1 and run <= 4 * FLOATS_PER_LINE else 1
-    return _Footprint(lines, each, 0 if common % FLOATS_PER_LINE else common // FLOATS_PER_LINE, lines * scattered)
+    if manner is None:
+        manner = SCATTERED if count > 1 and run <= 4 * FLOATS_PER_LINE else 1
+    return _Footprint(lines, each, 0 if common % FLOATS_PER_LINE else common // FLOATS_PER_LINE, lines * manner)
 
 
 def _lines(touched: Iterable[_Footprint], level: int) -> tuple[float, ...]:
-    """Each tensor's lines, once; those that are hard to prefetch count twice beyond the first cache."""
+    """Each tensor's lines, once; those that are hard to prefetch count more beyond the first cache."""
     return tuple(f.scattered if level else f.lines for f in touched)
 
 

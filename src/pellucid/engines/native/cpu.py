@@ -18,6 +18,9 @@ import llvmlite.binding as llvm
 
 from pellucid.errors import ConfigError
 
+FLOATS_PER_LINE = 16
+"""Elements in a cache line."""
+
 
 @dataclass(frozen=True)
 class Target:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pellucid.engines.native.contraction import complete
-from pellucid.engines.native.cost import FLOATS_PER_LINE, Model
-from pellucid.engines.native.cpu import Target, caches
+from pellucid.engines.native.cost import Model
+from pellucid.engines.native.cpu import FLOATS_PER_LINE, Target, caches
 from pellucid.engines.native.lower import Kernel
 from pellucid.engines.native.product import Product, schedule_of
 
@@ -21,7 +21,7 @@ def price(kernels: Iterable[Kernel], target: Target) -> float:
 
 def _product(product: Product, target: Target) -> float:
     contraction, _, schedule = schedule_of(product, target)
-    return Model(contraction, target, caches()).estimate(complete(contraction, schedule, target)).cycles
+    return Model(contraction, target, caches(), product.cold).estimate(complete(contraction, schedule, target)).cycles
 
 
 def _nest(nest: Kernel) -> float:

@@ -84,6 +84,11 @@ class Product:
         return self.equations[-1].tensor
 
     @cached_property
+    def cold(self) -> tuple[str, ...]:
+        """The factors that the caller gives: what a kernel before this one has written is still in a cache."""
+        return tuple(name for name, f in zip(("a", "b"), self.factors, strict=True) if f.tensor.role == "input")
+
+    @cached_property
     def around(self) -> list[Access]:
         """What the epilogue reads, and then what it stores besides `out`."""
         chained = {e.tensor for e in self.equations}
@@ -176,7 +181,7 @@ SAVING = 0.98
 
 
 def _windowed(
-    contraction: Contraction, extra: tuple[Strides, ...], target: Target
+    contraction: Contraction, extra: tuple[Strides, ...], target: Target, cold: tuple[str, ...]
 ) -> tuple[Contraction, tuple[Strides, ...], Schedule]:
     """The windows that pay, and the schedule: an index in a window cannot be joined with its neighbours.
 
@@ -189,8 +194,8 @@ def _windowed(
     while True:
         tried.add(windows)
         candidate, accesses = merge(replace(contraction, windows=windows), extra)
-        model = Model(candidate, target, caches())
-        schedule = choose(candidate, target)
+        model = Model(candidate, target, caches(), cold)
+        schedule = choose(candidate, target, around=accesses, cold=cold)
         cycles = model.estimate(complete(candidate, schedule, target)).cycles
         if best is None or cycles * (SAVING if len(windows) < len(best[0].windows) else 1) < least:
             best, least = (candidate, accesses, schedule), cycles
@@ -202,7 +207,7 @@ def _windowed(
 
 def schedule_of(product: Product, target: Target) -> tuple[Contraction, tuple[Strides, ...], Schedule]:
     """The contraction, its epilogue's accesses, and the schedule chosen for it; blocks, if any, are the tasks."""
-    contraction, extra, schedule = _windowed(*product.contraction(), target)
+    contraction, extra, schedule = _windowed(*product.contraction(), target, product.cold)
     if product.block is not None:
         order = (Loop(BLOCK), *schedule.order)
         schedule = Schedule(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil, prod
 
-from pellucid.engines.native.contraction import Contraction, Loop, Schedule, tasks
+from pellucid.engines.native.contraction import Access, Contraction, Loop, Schedule, tasks
 from pellucid.engines.native.cost import Model
 from pellucid.engines.native.cpu import Caches, Target, caches
 
@@ -27,9 +27,21 @@ MANY_TASKS = 1000  # so many even themselves out
 WINDOW = 11  # kernel sizes up to this count as windows
 
 
-def choose(contraction: Contraction, target: Target, sizes: Caches | None = None) -> Schedule:
-    """The cheapest schedule of those worth considering, with these caches (default: this machine's)."""
-    return _choose(_Key(repr(contraction), contraction), target, sizes or caches())
+def choose(
+    contraction: Contraction, target: Target, sizes: Caches | None = None,
+    *, around: Sequence[Access] = (), cold: Sequence[str] = (),
+) -> Schedule:  # fmt: skip
+    """The cheapest schedule of those worth considering, with these caches (default: this machine's).
+
+    `around` are the accesses of an epilogue: a lane is not worth considering if what it reads lies apart. `cold` names
+    the factors that may come from memory.
+    """
+    turnable = tuple(
+        index for index in contraction.extents
+        if contraction.row(index) is not None and all(access.stride(index) in (0, 1) for access in around)
+    )  # fmt: skip
+    key = _Key(repr((contraction, turnable, cold)), contraction, turnable, tuple(cold))
+    return _choose(key, target, sizes or caches())
 
 
 def block_size(extent: int, target: Target) -> int:
@@ -45,6 +57,8 @@ class _Key:
 
     text: str
     contraction: Contraction
+    turnable: tuple[str, ...] = ()
+    cold: tuple[str, ...] = ()
 
     def __hash__(self) -> int:
         return hash(self.text)
@@ -56,12 +70,13 @@ class _Key:
 @lru_cache(maxsize=512)  # some kilobytes each
 def _choose(key: _Key, target: Target, sizes: Caches) -> Schedule:
     contraction = key.contraction
-    model = Model(contraction, target, sizes)
+    model = Model(contraction, target, sizes, key.cold)
     found: list[tuple[float, Schedule]] = []
-    for tile in _best_tiles(model):
+    for tile in _best_tiles(model, key.turnable):
         plain = sorted((_priced(model, order) for order in _orders(model, tile)), key=lambda entry: entry[0])
         found.append(plain[0])
-        if plain[0][0] > BLOCKING_PAYS * sum(model.core(tile)):
+        # Partial sums that rest where lanes lie apart would be gathered again one by one.
+        if contraction.row(tile.lane) is None and plain[0][0] > BLOCKING_PAYS * sum(model.core(tile)):
             for _, base in plain[:ORDERS_KEPT]:
                 found.extend(_priced(model, candidate) for candidate in _blocked(contraction, base))
     best = found[0]
@@ -115,11 +130,11 @@ def _with_tasks(contraction: Contraction, schedule: Schedule) -> Schedule:
 # ---- register tiles
 
 
-def _best_tiles(model: Model) -> list[Schedule]:
+def _best_tiles(model: Model, turnable: Sequence[str]) -> list[Schedule]:
     """The cheapest register tiles; of equally cheap ones those whose loads lie closest together."""
     contraction = model.contraction
     reduce = _reduce_order(contraction)
-    found = [replace(schedule, reduce=reduce) for schedule in _tiles(model)]
+    found = [replace(schedule, reduce=reduce) for schedule in _tiles(model, turnable)]
     costs = [sum(model.core(schedule)) for schedule in found]
     cheapest = min(costs)
 
@@ -142,12 +157,12 @@ def _best_tiles(model: Model) -> list[Schedule]:
     return chosen if square in chosen else [*chosen, square]
 
 
-def _tiles(model: Model) -> Iterator[Schedule]:
+def _tiles(model: Model, turnable: Sequence[str]) -> Iterator[Schedule]:
     """Register tiles of up to two indices besides the lane that fit into the registers."""
     contraction, target = model.contraction, model.target
     blocks = {pair.block for pair in contraction.ragged}
-    for lane in _lanes(contraction):
-        summed = lane in contraction.reduction
+    for lane in _lanes(contraction, turnable):
+        summed, row = lane in contraction.reduction, contraction.row(lane)
         free = [
             index
             for index, extent in contraction.extents.items()
@@ -156,6 +171,8 @@ def _tiles(model: Model) -> Iterator[Schedule]:
         widest = 1 if summed else min(4, ceil(contraction.extents[lane] / target.lanes))
         groups: list[tuple[str, ...]] = [(), *((i,) for i in free), *itertools.combinations(free, 2)]
         for vectors, group in itertools.product(range(1, widest + 1), groups):
+            if row is not None and row not in group:
+                continue
             most = (target.registers - 2) // vectors
             for tile in itertools.product(*(_sizes(contraction.extents[index], most) for index in group)):
                 if prod(tile) <= most and 1 not in tile:
@@ -172,19 +189,24 @@ def _fitting(model: Model, tile: Schedule) -> Iterator[Schedule]:
             yield replace(tile, parallel=0, unroll=partial, partial=partial)
 
 
-def _lanes(contraction: Contraction) -> list[str]:
-    """Indices that can share a vector: neighbours in memory, or constant, in every operand."""
+def _lanes(contraction: Contraction, turnable: Sequence[str]) -> list[str]:
+    """Indices that can share a vector: neighbours in memory, or constant, in every operand.
+
+    Also those that are so in the factors and whose results can be turned before they are stored.
+    """
     inputs = (contraction.a, contraction.b)
     blocks = {pair.block for pair in contraction.ragged}
-    usable = []
+    usable, turned = [], []
     for index in contraction.extents:
         strides = [access.stride(index) for access in inputs]
+        if index in blocks:
+            continue
         if index in contraction.reduction:
-            fits = strides == [1, 1]
-        else:
-            fits = contraction.out.stride(index) == 1 and all(stride in (0, 1) for stride in strides)
-        if fits and index not in blocks:
-            usable.append(index)
+            usable += [index] if strides == [1, 1] else []
+        elif all(stride in (0, 1) for stride in strides):
+            usable += [index] if contraction.out.stride(index) == 1 else []
+            turned += [index] if contraction.row(index) is not None else []
+    usable = [*usable, *turnable] if usable else turned
     # No such index: elements are gathered one by one along the longest output index. Correct, and slow.
     outputs = [i for i in contraction.extents if i not in contraction.reduction and i not in blocks]
     anything = outputs or [i for i in contraction.extents if i not in blocks]

@@ -8,18 +8,19 @@ only over what some point of the tile needs.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from llvmlite import ir
 
 from pellucid.engines.native.contraction import Access, Schedule
-from pellucid.engines.native.cost import FLOATS_PER_LINE
+from pellucid.engines.native.cpu import FLOATS_PER_LINE
 from pellucid.engines.native.cursor import Cursor, State
 from pellucid.engines.native.emit import FLOAT, Emitter, Number, integer
 from pellucid.engines.native.epilogue import Epilogue, Place, load_vector, store_vector
 from pellucid.engines.native.prefetch import Ahead, ahead, claims
+from pellucid.engines.native.transposition import transposed
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,8 @@ class Tile:
         width = 1 if self.summed_lane else state.sizes[self.schedule.lane]
         self.vectors = -(-width // self.lanes)
         self.tail = width - (self.vectors - 1) * self.lanes
+        row = self.contraction.row(self.schedule.lane)
+        self.row = row if row in self.schedule.tiles else None
         vector = ir.VectorType(FLOAT, self.lanes)
         self.sums = {
             (part, point, v): self.emitter.slot(vector)
@@ -133,6 +136,13 @@ class Tile:
 
     def claim(self) -> None:
         """Ask for the lines that this tile will write."""
+        if self.row is not None:
+            for places, here, v in self.squares():
+                for lane in range(self.active(v)):
+                    first = self.emitter.advance(here, lane * self.contraction.out.stride(self.schedule.lane))
+                    for place in (first, self.emitter.advance(first, len(places) - 1)):
+                        self.emitter.prefetch(place, write=True)
+            return
         for point in range(len(self.points)):
             for v in range(self.vectors):
                 self.emitter.prefetch(self.address("out", point, v), write=True)
@@ -296,6 +306,7 @@ class Tile:
         e, lane = self.emitter, None if self.summed_lane else self.schedule.lane
         values = {i: self.state.values[i] for i in self.state.values if i not in self.contraction.reduction}
         bases: dict[tuple[str, Access], ir.Value] = {}
+        finished: dict[tuple[int, int], ir.Value] = {}
         for (point, v), total in totals.items():
             value = total
             if epilogue is not None:
@@ -304,7 +315,29 @@ class Tile:
                     where[lane] = v * self.lanes
                 place = Place(e, self.frame.arguments, values, where, lane, self.active(v), bases)
                 value = epilogue(place, total)
-            store_vector(e, value, self.address("out", point, v), self.contraction.out, lane, self.active(v))
+            if self.row is None:
+                store_vector(e, value, self.address("out", point, v), self.contraction.out, lane, self.active(v))
+            finished[point, v] = value
+        if self.row is not None:
+            self.store_turned(finished)
+
+    def squares(self) -> Iterator[tuple[list[int], ir.Value, int]]:
+        """The tile in squares that can be turned: points along a row, the address of the first, the vector's number."""
+        rows: dict[tuple[tuple[str, int], ...], list[int]] = {}
+        for number, point in enumerate(self.points):
+            rows.setdefault(tuple((i, k) for i, k in point.items() if i != self.row), []).append(number)
+        for along, v in itertools.product(rows.values(), range(self.vectors)):
+            for begin in range(0, len(along), self.lanes):
+                places = along[begin : begin + self.lanes]
+                yield places, self.address("out", places[0], v), v
+
+    def store_turned(self, values: Mapping[tuple[int, int], ir.Value]) -> None:
+        """Store a tile whose lanes lie apart: turned in registers, each vector is a part of a row."""
+        e, beside = self.emitter, self.contraction.out.stride(self.schedule.lane)
+        for places, here, v in self.squares():
+            square = [values[place, v] for place in places] + [e.zero(self.lanes)] * (self.lanes - len(places))
+            for lane, vector in enumerate(transposed(e, square)[: self.active(v)]):
+                e.store(vector, e.advance(here, lane * beside), len(places))
 
 
 def _maximum(emitter: Emitter, left: Number, right: Number) -> Number:
