@@ -11,7 +11,7 @@ from pellucid.engines.native import cpu
 from pellucid.engines.native.contraction import Window
 from pellucid.engines.native.product import Product, schedule_of
 from pellucid.layers import Conv2d
-from pellucid.notation import Program, Tensor
+from pellucid.notation import Index, Program, Tensor
 from pellucid.notation.derive import derive
 from tests.engines.native.programs import (
     TARGETS,
@@ -95,3 +95,19 @@ def test_windows_are_kept_where_they_pay() -> None:
     large = products(all_three(LAYERS["padded"], 112, 16), "batch")["dX"]
     without, _, _ = schedule_of(large, target)
     assert len(large.windows) == 2 and not without.windows
+
+
+def test_a_factor_of_the_callers_is_described_as_such() -> None:
+    """Its schedule may be another, and so its code: neither must be taken from the cache for the other."""
+    layer = Conv2d(3, 8, 3, bias=False).init(seed=0)
+    layer.weight.name = "weight"
+    x = Tensor("X", (16, 3, 7, 7), role="input", name="x")
+    given = Program.of([layer.build((x,), "", None)])
+    between = Tensor("X", (16, 3, 7, 7), name="between")
+    n, c, i, j = (Index(name, extent) for name, extent in zip("ncij", between.extents, strict=True))
+    between[n, c, i, j] = x[n, c, i, j] * 2
+    inner = Program.of([layer.build((between,), "", None)])
+    first, second = (products(program, "images")["Y"] for program in (given, inner))
+    assert (first.cold, second.cold) == (("a",), ())
+    assert first.describe() != second.describe()
+    assert first.contraction() == second.contraction()

@@ -165,7 +165,7 @@ class Product:
         contraction, extra = self.with_block(*self.contraction())
         numbers = {access: number for number, access in enumerate(self.accesses)}
         equations = structure(self.equations, self.operands, lambda tensor: tensor in self.stored, numbers.get)
-        return "\n".join((repr(self.block), repr(contraction), repr(extra), equations))
+        return "\n".join((repr(self.block), repr(self.cold), repr(contraction), repr(extra), equations))
 
 
 def _without_block(strides: Strides) -> Strides:
