@@ -30,6 +30,7 @@ from pellucid.engines.native.contraction import (
 from pellucid.engines.native.cost import Model, estimate
 from pellucid.engines.native.epilogue import Epilogue, Place
 from pellucid.engines.native.kernel import emit_contraction
+from pellucid.engines.native.schedule import _lanes as lanes_worth_trying
 from pellucid.engines.native.schedule import choose
 
 TARGETS = [name for name in ("avx512", "avx2", "sse", "aarch64") if cpu.target(name).host]
@@ -456,6 +457,19 @@ def test_lanes_that_lie_apart_are_chosen_if_nothing_else_is_scattered() -> None:
     assert choose(planes, target, sizes, around=apart).lane == "i"
 
 
+def test_lanes_that_would_be_gathered_are_not_even_tried() -> None:
+    """Images n lie far apart in a factor and in the result: trying them takes time and memory, and none is chosen."""
+    contraction = Contraction(
+        {"n": 4, "p": 196, "o": 64, "c": 32},
+        Access({"n": 64 * 196, "o": 196, "p": 1}),
+        Access({"n": 32 * 196, "c": 196, "p": 1}),
+        Access({"c": 64, "o": 1}),
+    )
+    assert contraction.row("n") == contraction.row("o") == "p"
+    assert lanes_worth_trying(contraction, ("n", "o")) == ["p", "o"]
+    assert lanes_worth_trying(contraction, ("n",)) == ["p"]
+
+
 def test_real_numbers_are_summed_to_single_precision() -> None:
     contraction = matrix_product(30, 50, 400)
     target = cpu.target()
@@ -494,6 +508,7 @@ from llvmlite import ir
 from pellucid.engines.native import codegen, cpu
 from pellucid.engines.native.contraction import Access, Contraction, tasks
 from pellucid.engines.native.kernel import emit_contraction
+from pellucid.engines.native.schedule import _lanes as lanes_worth_trying
 from pellucid.engines.native.schedule import choose
 
 library = ctypes.CDLL(None, use_errno=True)

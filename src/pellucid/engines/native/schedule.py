@@ -206,7 +206,7 @@ def _lanes(contraction: Contraction, turnable: Sequence[str]) -> list[str]:
         elif all(stride in (0, 1) for stride in strides):
             usable += [index] if contraction.out.stride(index) == 1 else []
             turned += [index] if contraction.row(index) is not None else []
-    usable = [*usable, *turnable] if usable else turned
+    usable = [*usable, *(i for i in turned if i in turnable)] if usable else turned
     # No such index: elements are gathered one by one along the longest output index. Correct, and slow.
     outputs = [i for i in contraction.extents if i not in contraction.reduction and i not in blocks]
     anything = outputs or [i for i in contraction.extents if i not in blocks]
