@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from pellucid.bench.programs import gradient, inference
@@ -11,7 +10,7 @@ from pellucid.execution import name_parameters
 from pellucid.layers import Conv2d, ReLU
 from pellucid.layers.base import Layer
 from pellucid.notation import Program, Tensor
-from tests.engines.native.programs import TARGETS, Arrays, assert_same, compiled, reference, run_native
+from tests.engines.native.programs import TARGETS, assert_exact, compiled
 
 SIZE = 14
 
@@ -40,20 +39,11 @@ PROGRAMS = {
 }
 
 
-def whole_numbers(program: Program) -> Arrays:
-    random = np.random.default_rng(0)
-    return {t.name: random.integers(-4, 5, t.extents).astype(np.float32) for t in program.given}
-
-
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_layers_by_themselves_are_exact(name: str, target: str) -> None:
-    program = PROGRAMS[name]
-    arrays = whole_numbers(program)
-    expected = {k: v.astype(np.float32) for k, v in reference(program, arrays).items()}
     for threads in (1, 2):
-        found = run_native(program, arrays, target=target, layout="channels", threads=threads)
-        assert_same({k: v + 0 for k, v in found.items()}, {k: v + 0 for k, v in expected.items()}, name)
+        assert_exact(PROGRAMS[name], name, target=target, layout="channels", threads=threads)
 
 
 def kernels(program: Program) -> tuple[Kernel, ...]:
@@ -84,10 +74,7 @@ def test_a_result_that_is_read_again_is_copied() -> None:
     z = ReLU().build((y,), "act", None)
     program = Program.of([y, z])
     assert y.name in copies(program)
-    arrays = whole_numbers(program)
-    expected = {k: v.astype(np.float32) for k, v in reference(program, arrays).items()}
-    found = run_native(program, arrays, layout="channels")
-    assert_same({k: v + 0 for k, v in found.items()}, {k: v + 0 for k, v in expected.items()}, "both")
+    assert_exact(program, "both", layout="channels")
 
 
 def test_the_larger_factor_of_a_one_by_one_convolution_stays_as_given() -> None:
