@@ -218,6 +218,32 @@ def test_weights_that_cannot_be_a_start_are_explained(pellucid: Command, picture
         assert not (tmp_path / "b").exists()
 
 
+def test_a_run_learns_from_others(pellucid: Command, pictures: Path, tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 1)):
+        pellucid("train", pictures, *QUICK, "--seed", seed, "--set", "data.seed=0", "--out", tmp_path / name)
+    teachers = f"{tmp_path / 'a'}, {tmp_path / 'b'}"
+    taught = ["train", pictures, *QUICK, "--teacher", teachers]
+    assert pellucid(*taught, "--out", tmp_path / "c").code == 0
+    stored = tomllib.loads((tmp_path / "c" / "config.toml").read_text())
+    assert stored["training"]["teacher"] == f"{tmp_path / 'a'},{tmp_path / 'b'}"
+    assert pellucid("train", "--resume", "--out", tmp_path / "c", "--epochs", 2).code == 0
+    pellucid("train", pictures, *QUICK, "--out", tmp_path / "alone")
+    weights = [load_weights(tmp_path / run / "ckpt/last/model.safetensors").tensors for run in ("c", "alone")]
+    assert any(not np.array_equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_teachers_that_cannot_teach_are_explained(pellucid: Command, pictures: Path, tmp_path: Path) -> None:
+    pellucid("train", pictures, *QUICK, "--out", tmp_path / "a")
+    for data, source, phrase in (
+        ("digits", tmp_path / "a", "was trained on data with other classes, "),
+        (pictures, tmp_path, "holds no run"),
+        (pictures, tmp_path / "none", "does not exist"),
+    ):
+        done = pellucid("train", data, *QUICK, "--teacher", source, "--out", tmp_path / "b")
+        done.failed_with(2, phrase)
+        assert not (tmp_path / "b").exists()
+
+
 def test_smoothing_is_for_cross_entropy(pellucid: Command, tmp_path: Path) -> None:
     done = pellucid("train", "digits", "--loss", "mse", "--label-smoothing", "0.1", "--out", tmp_path / "a")
     done.failed_with(2, "label_smoothing is for cross_entropy, but the loss is 'mse'")

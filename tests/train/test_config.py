@@ -18,6 +18,7 @@ VALUES: dict[str, Any] = {
     "batch_size": 8,
     "augment": None,
     "ema_decay": None,
+    "teachers": None,
     "seed": 3,
     "patience": None,
     "checkpoint_every": 500,

@@ -390,3 +390,27 @@ def test_averages_are_what_is_validated_saved_and_left(digits: Any, tmp_path: Pa
     assert same_weights(train(digits, tmp_path / "b", **settings, resume=True).model.parameters, stored)
     with pytest.raises(UsageError, match=r"ema_decay was 0\.9, now not set"):
         train(digits, tmp_path / "b", resume=True)
+
+
+def test_teachers_replace_the_labels(digits: Any, tmp_path: Path) -> None:
+    """The labels are false, so whatever is right was learnt from the teacher; a resumed run goes on the same way."""
+    teacher = train(digits, epochs=12).model
+    false = dataclasses.replace(digits.train, labels=(digits.train.labels + 1) % 10)
+    splits = dataclasses.replace(digits, train=false)
+    settings = {"teachers": [teacher], "epochs": 10}
+    run = train(splits, tmp_path / "a", **settings)
+    assert run.history[-1]["validation_accuracy"] > 0.5
+    assert run.history[-1]["train_accuracy"] < 0.2
+    assert train(splits, epochs=10).history[-1]["validation_accuracy"] < 0.2
+    train(splits, tmp_path / "b", **settings | {"epochs": 4})
+    resumed = train(splits, tmp_path / "b", **settings, resume=True)
+    assert same_weights(resumed.model.parameters, run.model.parameters)
+    with pytest.raises(UsageError, match="teachers was"):
+        train(splits, tmp_path / "b", epochs=11, teachers=[network().init(seed=1)], resume=True)
+
+
+def test_a_teacher_of_another_number_of_classes_is_refused(digits: Any, tmp_path: Path) -> None:
+    other = pc.Sequential([pc.layers.Flatten(), pc.layers.Linear(64, 3)]).init(seed=0)
+    with pytest.raises(UsageError, match=r"teacher 2 gives outputs of shape \(3,\) for an image, .* 10 classes"):
+        train(digits, tmp_path / "a", teachers=[network().init(seed=1), other])
+    assert not (tmp_path / "a").exists()

@@ -59,6 +59,9 @@ SETTINGS = (
     Setting("training.ema_decay", "--ema-decay", float,
             "Validate and save running averages of the weights, of which this share (0.999) stays at each step.",
             minimum=0, maximum=0.999999),
+    Setting("training.teacher", "--teacher", str,
+            "Learn the probabilities that the best epoch of this run gives, not the labels (distillation). "
+            "Several runs: separated by commas."),
     Setting("training.seed", "--seed", int, "Seed of the weights, the split and the order of the images.",
             0, minimum=0),
     Setting("training.patience", "--patience", int, "Stop after this many epochs without improvement.",
@@ -70,7 +73,13 @@ SETTINGS = (
     Setting("run.threads", "--threads", int, "Threads of the engine.", minimum=1),
 )  # fmt: skip
 
-METAVARS = {"run.out": "FOLDER", "data.root": "FOLDER", "model.name": "NAME", "model.init": "FILE"}
+METAVARS = {
+    "run.out": "FOLDER",
+    "data.root": "FOLDER",
+    "model.name": "NAME",
+    "model.init": "FILE",
+    "training.teacher": "FOLDER",
+}
 
 BY_KEY = {setting.key: setting for setting in SETTINGS}
 

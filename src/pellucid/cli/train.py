@@ -97,6 +97,7 @@ def train(config: Config, resume: bool) -> Any:
     check_classes(model, splits)
     if not resume:  # a run that goes on has weights of its own
         start_from(model, config["model.init"])
+    teachers = load_teachers(config["training.teacher"], splits)
     complete(config, optimizer, splits)
     message(splits.description())
     message(header(config, model, optimizer))
@@ -116,6 +117,7 @@ def train(config: Config, resume: bool) -> Any:
         schedule=config["training.schedule"],
         augment=config["training.augment"],
         ema_decay=config["training.ema_decay"],
+        teachers=teachers,
         checkpoint_every=config["training.checkpoint_every"],
         config=config.tables(),
     )
@@ -129,6 +131,10 @@ def complete(config: Config, optimizer: Any, splits: Any) -> None:
     config.values["data.root"] = splits.arguments["root"]
     if config["model.init"] is not None:
         config.values["model.init"] = str(Path(config["model.init"]).resolve())
+    if config["training.teacher"] is not None:
+        config.values["training.teacher"] = ",".join(
+            str(folder.resolve()) for folder in folders(config["training.teacher"])
+        )
     config.values["run.engine"] = config["run.engine"] or engines.default()
     for name, value in optimizer.settings().items():
         if f"optimizer.{name}" in BY_KEY:
@@ -193,6 +199,27 @@ def start_from(model: Any, init: str | None) -> None:
         load_run(init, model=model)
     else:
         load_into(model, init)
+
+
+def folders(teacher: str) -> list[Path]:
+    """The run folders that the setting names."""
+    return [Path(name.strip()) for name in teacher.split(",")]
+
+
+def load_teachers(teacher: str | None, splits: Any) -> list[Any]:
+    """The networks of the runs to learn from; UsageError when one of them was trained to see other images."""
+    from pellucid.train import load_run
+
+    runs = [] if teacher is None else [load_run(folder) for folder in folders(teacher)]
+    now = splits.to_json()
+    for run in runs:
+        different = [key for key in ("classes", "image_shape", "normalisation") if run.data.get(key) != now[key]]
+        if different:
+            raise UsageError(
+                f"{run.folder} cannot teach here: it was trained on data with other {', '.join(different)}."
+                " Its data, their size and their share for validation must be those of this training."
+            )
+    return [run.model for run in runs]
 
 
 def check_classes(model: Any, splits: Any) -> None:

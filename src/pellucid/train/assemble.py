@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from pellucid import execution, losses, optim
 from pellucid.data import Batches, Transform
 from pellucid.errors import ConfigError
 from pellucid.train.metrics import Evaluation, Predict, measure, one_hot
-from pellucid.train.protocols import Machinery
+from pellucid.train.protocols import Machinery, Target
+from pellucid.train.teachers import Teachers
 from pellucid.training import compile_training
 
 Array = NDArray[Any]
@@ -33,6 +35,7 @@ def assemble(
     dtype: str,
     threads: int | None,
     ema_decay: float,
+    teachers: Sequence[Any],
 ) -> tuple[Machinery, optim.Optimizer, losses.Loss]:
     """Compile the training step; return the parts, and the optimiser and loss as objects."""
     loss_function = losses.get(loss)
@@ -56,23 +59,24 @@ def assemble(
         seed=seed,
         ema_decay=ema_decay,
     )
-    try:
-        infer = execution.compile(model, batch_size, shape, engine, dtype=dtype, threads=threads)
-    except BaseException:
-        step.close()
-        raise
-
-    def close() -> None:
-        step.close()
-        infer.close()
-
     classes = len(splits.classes)
+    with ExitStack() as parts:
+        parts.callback(step.close)
+        infer = execution.compile(model, batch_size, shape, engine, dtype=dtype, threads=threads)
+        parts.callback(infer.close)
+        target: Target = functools.partial(_from_labels, loss_function, classes)
+        if teachers:
+            taught = Teachers(teachers, classes, batch_size, shape, engine, dtype=dtype, threads=threads)
+            parts.callback(taught.close)
+            target = taught.target
+        close = parts.pop_all().close
+
     machinery = Machinery(
         step=step,
         predict=infer,
         refresh=infer.update,
         loss_value=functools.partial(_loss_value, execution.LossValue(loss_function, dtype), classes),
-        target=functools.partial(_target, loss_function, classes),
+        target=target,
         batches=functools.partial(_batches, batch_size, seed, transforms),
         close=close,
     )
@@ -129,6 +133,11 @@ def _batches(
     if epoch is None:
         return iter(Batches(dataset, batch_size, shuffle=False, start=start))
     return iter(Batches(dataset, batch_size, seed=seed, epoch=epoch, start=start, transforms=transforms))
+
+
+def _from_labels(loss_function: losses.Loss, classes: int, images: Array, labels: NDArray[np.int64]) -> Array:
+    """The target that labels alone make, whatever the images show."""
+    return _target(loss_function, classes, labels)
 
 
 def _target(loss_function: losses.Loss, classes: int, labels: NDArray[np.int64]) -> Array:

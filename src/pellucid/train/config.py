@@ -11,6 +11,8 @@ from pellucid.errors import ConfigError
 from pellucid.train import schedules
 from pellucid.train.settings import describe_object, without_none
 
+_TRAINING = ("epochs", "batch_size", "augment", "ema_decay", "teachers", "seed", "patience")
+
 
 def configuration_of(
     model: Any,
@@ -31,7 +33,7 @@ def configuration_of(
         "model": _model(model),
         "optimizer": _optimizer(optimizer),
         "training": {
-            **{key: values[key] for key in ("epochs", "batch_size", "augment", "ema_decay", "seed", "patience")},
+            **{key: values[key] for key in _TRAINING},
             "loss": _loss(loss),
             "label_smoothing": getattr(loss, "label_smoothing", None) or None,
             "schedule": schedule if isinstance(schedule, str) else schedules.describe(schedule),

@@ -20,7 +20,15 @@ from pellucid.train.outcome import write_outcome
 from pellucid.train.progress import Progress, make_progress
 from pellucid.train.protocols import Machinery, Model, Splits
 from pellucid.train.run import Run
-from pellucid.train.settings import changes, check_same, counted, describe_object, fingerprint, parse_interval
+from pellucid.train.settings import (
+    changes,
+    check_same,
+    counted,
+    describe_object,
+    fingerprint,
+    parse_interval,
+    weights_fingerprint,
+)
 from pellucid.train.state import TrainingState
 
 
@@ -42,6 +50,7 @@ def fit(
     schedule: str | schedules.Schedule = "constant",
     augment: str | Sequence[Transform] | None = None,
     ema_decay: float | None = None,
+    teachers: Sequence[Any] = (),
     progress: bool = True,
     checkpoint_every: int | str | None = None,
     report: bool = True,
@@ -58,9 +67,10 @@ def fit(
     name ("flip,crop", see `augmentation.get`) or transforms of your own; they are functions of seed, epoch
     and image, so a resumed run sees the same ones. ema_decay: keep running averages of the weights, of which so
     large a share (0.999) stays at each step; they are what is validated, saved and left in the model.
-    checkpoint_every: steps (500) or time ("10min"; default "5min") between checkpoints within an epoch; the end
-    of every epoch is saved in any case. config: what config.toml shall say; by default the tables that
-    `pellucid train -c` needs to train the same way.
+    teachers: trained networks; the probabilities that they give for the changed images are the targets then,
+    instead of the labels (knowledge distillation, see `Teachers`). checkpoint_every: steps (500) or time ("10min";
+    default "5min") between checkpoints within an epoch; the end of every epoch is saved in any case. config: what
+    config.toml shall say; by default the tables that `pellucid train -c` needs to train the same way.
 
     SIGINT and SIGTERM finish the step, save, and raise TrainingInterrupted (a KeyboardInterrupt); a second
     one stops at once. Raises DivergedError when the loss or a parameter is no longer finite, ResourceError
@@ -86,6 +96,7 @@ def fit(
         dtype=dtype,
         threads=threads,
         ema_decay=ema_decay or 0.0,
+        teachers=teachers,
     )
     try:
         steps = schedules.total_steps(len(splits.train), batch_size, epochs)
@@ -100,6 +111,7 @@ def fit(
             "optimizer": {key: value for key, value in described.items() if key != "lr"},
             "augment": augmentation.describe(transforms),
             "ema_decay": ema_decay,
+            "teachers": [weights_fingerprint(teacher) for teacher in teachers] or None,
             "seed": seed,
             "engine": engine,
             "dtype": dtype,

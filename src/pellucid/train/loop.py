@@ -87,7 +87,7 @@ class Loop:
             began = time.perf_counter()
             for x, labels in source:
                 state.learning_rate = self.plan.learning_rate * self.plan.schedule(state.step)
-                loss = step(x, self.machinery.target(labels), learning_rate=state.learning_rate)
+                loss = step(x, self.machinery.target(x, labels), learning_rate=state.learning_rate)
                 self._last_batch = (x, labels)
                 if not math.isfinite(loss):
                     self._diverged(f"the loss became {loss}", state.batch)
@@ -218,7 +218,7 @@ class Loop:
             x, labels = self._last_batch
             kept = self._keep_batch(x, labels)
             self._go_back_to(batch)
-            layer = self.machinery.step.first_nonfinite(x, self.machinery.target(labels))
+            layer = self.machinery.step.first_nonfinite(x, self.machinery.target(x, labels))
         first = f'; the first value that is not finite is in "{layer}"' if layer else ""
         step = self.state.epoch * self.batches + batch + 1
         raise DivergedError(
@@ -244,7 +244,7 @@ class Loop:
         with _closed(self.machinery.batches(self.splits.train, position.epoch, position.batch)) as source:
             for number, (x, labels) in zip(range(missing), source, strict=False):
                 rate = self.plan.learning_rate * self.plan.schedule(position.step + number)
-                self.machinery.step(x, self.machinery.target(labels), learning_rate=rate)
+                self.machinery.step(x, self.machinery.target(x, labels), learning_rate=rate)
 
     def _keep_batch(self, x: Array, labels: Array) -> str:
         if self.folder is None:

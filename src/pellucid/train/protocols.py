@@ -95,12 +95,15 @@ class Splits(Protocol):
 # (dataset, epoch or None for the dataset's own order, first batch) -> batches (x, labels)
 MakeBatches = Callable[[Any, int | None, int], Iterator[tuple[Array, NDArray[np.int64]]]]
 
+# (images, labels) -> what the loss compares the network's output with
+Target = Callable[[Array, NDArray[np.int64]], Array]
+
 
 @dataclass(frozen=True)
 class Machinery:
     """The moving parts of a training, put together by `fit` or by a test.
 
-    `target` turns labels into what the loss compares with. `predict` uses the model's parameters as they were
+    `target` is for training, not for validation. `predict` uses the model's parameters as they were
     at the last `refresh`.
     """
 
@@ -108,6 +111,6 @@ class Machinery:
     predict: Predict
     refresh: Callable[[], None]
     loss_value: LossValue
-    target: Callable[[NDArray[np.int64]], Array]
+    target: Target
     batches: MakeBatches
     close: Callable[[], None] = lambda: None  # release threads and memory of everything above

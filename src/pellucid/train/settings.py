@@ -66,6 +66,15 @@ def fingerprint(splits: Any) -> str:
     return digest.hexdigest()
 
 
+def weights_fingerprint(model: Any) -> str:
+    """Return a SHA-256 of a network's parameters and states with their names."""
+    digest = hashlib.sha256()
+    for name, values in sorted({**model.parameters, **model.states}.items()):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()
+
+
 _DATA_CHANGED = "the data or their split are not the same"
 _DATA_KEYS = ("fingerprint", "normalisation", "image_shape", "classes")
 
