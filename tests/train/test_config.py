@@ -19,6 +19,7 @@ VALUES: dict[str, Any] = {
     "augment": None,
     "ema_decay": None,
     "teachers": None,
+    "teacher_mirror": None,
     "seed": 3,
     "patience": None,
     "checkpoint_every": 500,

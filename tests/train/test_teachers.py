@@ -32,7 +32,7 @@ def test_a_batch_is_dealt_out_in_equal_parts(engine: str, count: int, parts: tup
     """Of up to 8 images each of three teachers takes 3 at most; a smaller last batch leaves some without any."""
     models = [network(1), network(2, pc.layers.Softmax()), network(3, pc.layers.LogSoftmax())]
     x = images(count)
-    taught = Teachers(models, 3, 8, SHAPE, engine, dtype="float32", threads=1)
+    taught = Teachers(models, 3, 8, SHAPE, engine, mirror=False, dtype="float32", threads=1)
     targets = taught.target(x, np.zeros(count, np.int64))
     taught.close()
     cut = np.split(x, np.cumsum(parts)[:-1])
@@ -42,7 +42,7 @@ def test_a_batch_is_dealt_out_in_equal_parts(engine: str, count: int, parts: tup
 
 
 def test_labels_do_not_matter_and_the_student_is_not_touched() -> None:
-    taught = Teachers([network(1)], 3, 8, SHAPE, "numpy", dtype="float32", threads=None)
+    taught = Teachers([network(1)], 3, 8, SHAPE, "numpy", mirror=False, dtype="float32", threads=None)
     x = images(8)
     first, second = (taught.target(x, np.full(8, label)) for label in (0, 2))
     taught.close()
@@ -55,6 +55,24 @@ def test_a_teacher_that_does_not_fit_leaves_nothing_open(monkeypatch: pytest.Mon
     monkeypatch.setattr(Inference, "close", lambda self: (closed.append(self), close(self)))
     with pytest.raises(pc.errors.UsageError, match="teacher 2 gives outputs"):
         Teachers(
-            [network(1), pc.Sequential([pc.layers.Flatten()])], 3, 8, SHAPE, "numpy", dtype="float32", threads=None
+            [network(1), pc.Sequential([pc.layers.Flatten()])],
+            3,
+            8,
+            SHAPE,
+            "numpy",
+            mirror=False,
+            dtype="float32",
+            threads=None,
         )
     assert len(closed) == 2
+
+
+def test_every_second_image_is_shown_mirrored_and_the_students_own_stay_as_they_are() -> None:
+    model, x = network(1), images(5)
+    taught = Teachers([model], 3, 5, SHAPE, "numpy", mirror=True, dtype="float32", threads=None)
+    before = x.copy()
+    targets = taught.target(x, np.zeros(5, np.int64))
+    taught.close()
+    assert np.array_equal(x, before)
+    shown = np.stack([image[..., ::-1] if n % 2 == 0 else image for n, image in enumerate(x)])
+    np.testing.assert_allclose(targets, shares(shown, model), atol=1e-6)

@@ -409,6 +409,12 @@ def test_teachers_replace_the_labels(digits: Any, tmp_path: Path) -> None:
         train(splits, tmp_path / "b", epochs=11, teachers=[network().init(seed=1)], resume=True)
 
 
+def test_mirrored_views_need_a_teacher(digits: Any, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="there are none"):
+        train(digits, tmp_path / "a", teacher_mirror=True)
+    assert not (tmp_path / "a").exists()
+
+
 def test_a_teacher_of_another_number_of_classes_is_refused(digits: Any, tmp_path: Path) -> None:
     other = pc.Sequential([pc.layers.Flatten(), pc.layers.Linear(64, 3)]).init(seed=0)
     with pytest.raises(UsageError, match=r"teacher 2 gives outputs of shape \(3,\) for an image, .* 10 classes"):

@@ -62,6 +62,7 @@ SETTINGS = (
     Setting("training.teacher", "--teacher", str,
             "Learn the probabilities that the best epoch of this run gives, not the labels (distillation). "
             "Several runs: separated by commas."),
+    Setting("training.teacher_mirror", "--teacher-mirror", bool, "Show the teachers every second image mirrored."),
     Setting("training.seed", "--seed", int, "Seed of the weights, the split and the order of the images.",
             0, minimum=0),
     Setting("training.patience", "--patience", int, "Stop after this many epochs without improvement.",

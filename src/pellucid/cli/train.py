@@ -118,6 +118,7 @@ def train(config: Config, resume: bool) -> Any:
         augment=config["training.augment"],
         ema_decay=config["training.ema_decay"],
         teachers=teachers,
+        teacher_mirror=config["training.teacher_mirror"] or False,
         checkpoint_every=config["training.checkpoint_every"],
         config=config.tables(),
     )

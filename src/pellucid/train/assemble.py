@@ -36,6 +36,7 @@ def assemble(
     threads: int | None,
     ema_decay: float,
     teachers: Sequence[Any],
+    teacher_mirror: bool,
 ) -> tuple[Machinery, optim.Optimizer, losses.Loss]:
     """Compile the training step; return the parts, and the optimiser and loss as objects."""
     loss_function = losses.get(loss)
@@ -66,7 +67,9 @@ def assemble(
         parts.callback(infer.close)
         target: Target = functools.partial(_from_labels, loss_function, classes)
         if teachers:
-            taught = Teachers(teachers, classes, batch_size, shape, engine, dtype=dtype, threads=threads)
+            taught = Teachers(
+                teachers, classes, batch_size, shape, engine, mirror=teacher_mirror, dtype=dtype, threads=threads
+            )
             parts.callback(taught.close)
             target = taught.target
         close = parts.pop_all().close

@@ -11,7 +11,7 @@ from pellucid.errors import ConfigError
 from pellucid.train import schedules
 from pellucid.train.settings import describe_object, without_none
 
-_TRAINING = ("epochs", "batch_size", "augment", "ema_decay", "teachers", "seed", "patience")
+_TRAINING = ("epochs", "batch_size", "augment", "ema_decay", "teachers", "teacher_mirror", "seed", "patience")
 
 
 def configuration_of(

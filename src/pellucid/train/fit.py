@@ -51,6 +51,7 @@ def fit(
     augment: str | Sequence[Transform] | None = None,
     ema_decay: float | None = None,
     teachers: Sequence[Any] = (),
+    teacher_mirror: bool = False,
     progress: bool = True,
     checkpoint_every: int | str | None = None,
     report: bool = True,
@@ -68,15 +69,18 @@ def fit(
     and image, so a resumed run sees the same ones. ema_decay: keep running averages of the weights, of which so
     large a share (0.999) stays at each step; they are what is validated, saved and left in the model.
     teachers: trained networks; the probabilities that they give for the changed images are the targets then,
-    instead of the labels (knowledge distillation, see `Teachers`). checkpoint_every: steps (500) or time ("10min";
-    default "5min") between checkpoints within an epoch; the end of every epoch is saved in any case. config: what
-    config.toml shall say; by default the tables that `pellucid train -c` needs to train the same way.
+    instead of the labels (knowledge distillation, see `Teachers`). teacher_mirror: show them every second image
+    mirrored. checkpoint_every: steps (500) or time ("10min"; default "5min") between checkpoints within an epoch;
+    the end of every epoch is saved in any case. config: what config.toml shall say; by default the tables that
+    `pellucid train -c` needs to train the same way.
 
     SIGINT and SIGTERM finish the step, save, and raise TrainingInterrupted (a KeyboardInterrupt); a second
     one stops at once. Raises DivergedError when the loss or a parameter is no longer finite, ResourceError
     when the disk refuses, UsageError for a folder that cannot be used, DataError without training images.
     """
     _check_numbers(epochs, batch_size, patience)
+    if teacher_mirror and not teachers:
+        raise ConfigError("teacher_mirror says how images are shown to teachers, but there are none.")
     asked = None if config is None else check_config(config)
     transforms = augmentation.get(augment)
     engine = engine or engines.default(dtype)
@@ -97,6 +101,7 @@ def fit(
         threads=threads,
         ema_decay=ema_decay or 0.0,
         teachers=teachers,
+        teacher_mirror=teacher_mirror,
     )
     try:
         steps = schedules.total_steps(len(splits.train), batch_size, epochs)
@@ -112,6 +117,7 @@ def fit(
             "augment": augmentation.describe(transforms),
             "ema_decay": ema_decay,
             "teachers": [weights_fingerprint(teacher) for teacher in teachers] or None,
+            "teacher_mirror": teacher_mirror or None,
             "seed": seed,
             "engine": engine,
             "dtype": dtype,

@@ -23,7 +23,8 @@ class Teachers:
 
     Each batch is dealt out to them in equal parts, so that many cost no more time than one. Batches are shuffled
     anew in every epoch: sooner or later each image meets each teacher. As cross-entropy is linear in its targets,
-    the gradient is on average that of the mean of all their probabilities.
+    the gradient is on average that of the mean of all their probabilities. With `mirror` every second image is shown
+    to them with left and right exchanged, so that the mean is over both views too.
 
     Raises UsageError for a network with another number of classes, ShapeError when the images do not fit one.
     """
@@ -36,10 +37,11 @@ class Teachers:
         image_shape: tuple[int, ...],
         engine: str,
         *,
+        mirror: bool,
         dtype: str,
         threads: int | None,
     ) -> None:
-        self._models = models
+        self._models, self._mirror = models, mirror
         self._part = -(-batch_size // len(models))
         self._predictions: list[execution.Inference] = []
         try:
@@ -58,6 +60,9 @@ class Teachers:
 
     def target(self, images: Array, labels: NDArray[np.int64]) -> NDArray[np.float32]:
         """The targets (n, K) for images (n, C, H, W); the labels do not matter."""
+        if self._mirror:
+            images = images.copy()
+            images[::2] = images[::2, ..., ::-1]
         parts = []
         for k, (model, infer) in enumerate(zip(self._models, self._predictions, strict=True)):
             mine = images[k * self._part : (k + 1) * self._part]
