@@ -223,9 +223,10 @@ def test_a_run_learns_from_others(pellucid: Command, pictures: Path, tmp_path: P
         pellucid("train", pictures, *QUICK, "--seed", seed, "--set", "data.seed=0", "--out", tmp_path / name)
     teachers = f"{tmp_path / 'a'}, {tmp_path / 'b'}"
     taught = ["train", pictures, *QUICK, "--teacher", teachers]
-    assert pellucid(*taught, "--out", tmp_path / "c").code == 0
+    assert pellucid(*taught, "--teacher-mirror", "--out", tmp_path / "c").code == 0
     stored = tomllib.loads((tmp_path / "c" / "config.toml").read_text())
     assert stored["training"]["teacher"] == f"{tmp_path / 'a'},{tmp_path / 'b'}"
+    assert stored["training"]["teacher_mirror"] is True
     assert pellucid("train", "--resume", "--out", tmp_path / "c", "--epochs", 2).code == 0
     pellucid("train", pictures, *QUICK, "--out", tmp_path / "alone")
     weights = [load_weights(tmp_path / run / "ckpt/last/model.safetensors").tensors for run in ("c", "alone")]
