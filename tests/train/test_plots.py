@@ -52,6 +52,15 @@ def test_curves(epochs: int, validation: bool) -> None:
     assert ((0xD5, 0x5E, 0x00) in colours) == validation, "validation is vermilion, if there is one"
 
 
+def test_a_nearly_level_loss_has_room_above_it() -> None:
+    rows = [row | {"train_loss": 0.3 + 0.01 / row["epoch"], "validation_loss": 0.3} for row in history(4)]
+    with plots.drawing(6, 4) as figure:
+        axes = figure.subplots()
+        plots._draw_curve(axes, rows, "loss", None)
+        low, high = axes.get_ylim()
+    assert low == 0 and high >= 0.31 * 1.04
+
+
 @pytest.mark.parametrize("count", [2, 10, 30, 100])
 def test_confusion(count: int) -> None:
     image = opened(plots.draw_confusion(evaluation([f"class {k}" for k in range(count)])))

@@ -41,6 +41,15 @@ def test_a_batch_is_dealt_out_in_equal_parts(engine: str, count: int, parts: tup
     np.testing.assert_allclose(targets, wanted, atol=1e-6)
 
 
+def test_in_double_precision_nothing_is_rounded_to_single() -> None:
+    model, x = network(1), images(8).astype(np.float64) / 3
+    taught = Teachers([model], 3, 8, SHAPE, "numpy", mirror=False, dtype="float64", threads=None)
+    targets = taught.target(x, np.zeros(8, np.int64))
+    taught.close()
+    assert targets.dtype == np.float64
+    np.testing.assert_allclose(targets, shares(x, model), rtol=1e-13)
+
+
 def test_labels_do_not_matter_and_the_student_is_not_touched() -> None:
     taught = Teachers([network(1)], 3, 8, SHAPE, "numpy", mirror=False, dtype="float32", threads=None)
     x = images(8)

@@ -69,10 +69,10 @@ def fit(
     and image, so a resumed run sees the same ones. ema_decay: keep running averages of the weights, of which so
     large a share (0.999) stays at each step; they are what is validated, saved and left in the model.
     teachers: trained networks; the probabilities that they give for the changed images are the targets then,
-    instead of the labels (knowledge distillation, see `Teachers`). teacher_mirror: show them every second image
-    mirrored. checkpoint_every: steps (500) or time ("10min"; default "5min") between checkpoints within an epoch;
-    the end of every epoch is saved in any case. config: what config.toml shall say; by default the tables that
-    `pellucid train -c` needs to train the same way.
+    instead of the labels (knowledge distillation, see `train.teachers.Teachers`). teacher_mirror: show them every
+    second image mirrored. checkpoint_every: steps (500) or time ("10min"; default "5min") between checkpoints
+    within an epoch; the end of every epoch is saved in any case. config: what config.toml shall say; by default
+    the tables that `pellucid train -c` needs to train the same way.
 
     SIGINT and SIGTERM finish the step, save, and raise TrainingInterrupted (a KeyboardInterrupt); a second
     one stops at once. Raises DivergedError when the loss or a parameter is no longer finite, ResourceError

@@ -104,6 +104,8 @@ def _draw_curve(axes: "Axes", history: Sequence[Row], quantity: str, best: Row |
         axes.set_xlim(0.5, 1.5)
     dress(axes, quantity, percent=quantity != "loss")
     if quantity == "loss":
+        axes.update_datalim([(epochs[0], 0.0)])  # so that the margin above is a share of what is shown
+        axes.autoscale_view()
         axes.set_ylim(bottom=0)
     axes.legend(frameon=False)
 

@@ -41,7 +41,7 @@ class Teachers:
         dtype: str,
         threads: int | None,
     ) -> None:
-        self._models, self._mirror = models, mirror
+        self._models, self._mirror, self._dtype = models, mirror, dtype
         self._part = -(-batch_size // len(models))
         self._predictions: list[execution.Inference] = []
         try:
@@ -58,7 +58,7 @@ class Teachers:
             self.close()
             raise
 
-    def target(self, images: Array, labels: NDArray[np.int64]) -> NDArray[np.float32]:
+    def target(self, images: Array, labels: NDArray[np.int64]) -> Array:
         """The targets (n, K) for images (n, C, H, W); the labels do not matter."""
         if self._mirror:
             images = images.copy()
@@ -68,7 +68,7 @@ class Teachers:
             mine = images[k * self._part : (k + 1) * self._part]
             if len(mine):
                 parts.append(probabilities(model, infer(mine)))
-        return np.concatenate(parts).astype(np.float32)
+        return np.concatenate(parts).astype(self._dtype)
 
     def close(self) -> None:
         """Release threads and memory."""

@@ -14,6 +14,7 @@ import numpy as np
 from pellucid.engines.base import Array, Recipe
 from pellucid.engines.native import codegen, cpu
 from pellucid.engines.native.cache import ObjectCache, object_key
+from pellucid.engines.native.collector import collector_paused
 from pellucid.engines.native.driver import JOB_NAME, Call
 from pellucid.engines.native.generate import generate, sources
 from pellucid.engines.native.image import Image, Slot, build, frame
@@ -271,7 +272,8 @@ class NativeEngine:
         entry = self.store.get(key)
         if entry is not None:
             return NativeExecutable(Image.unpack(entry), self.target, plan)
-        compiled = plan()
-        image = build(compiled, self.store)
+        with collector_paused():
+            compiled = plan()
+            image = build(compiled, self.store)
         self.store.put(key, image.pack())
         return NativeExecutable(image, self.target, lambda: compiled)
