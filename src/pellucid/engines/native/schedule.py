@@ -133,8 +133,7 @@ def _with_tasks(contraction: Contraction, schedule: Schedule) -> Schedule:
 def _best_tiles(model: Model, turnable: Sequence[str]) -> list[Schedule]:
     """The cheapest register tiles; of equally cheap ones those whose loads lie closest together."""
     contraction = model.contraction
-    reduce = _reduce_order(contraction)
-    found = [replace(schedule, reduce=reduce) for schedule in _tiles(model, turnable)]
+    found = list(_tiles(model, turnable))
     costs = [sum(model.core(schedule)) for schedule in found]
     cheapest = min(costs)
 
@@ -161,6 +160,7 @@ def _tiles(model: Model, turnable: Sequence[str]) -> Iterator[Schedule]:
     """Register tiles of up to two indices besides the lane that fit into the registers."""
     contraction, target = model.contraction, model.target
     blocks = {pair.block for pair in contraction.ragged}
+    reduce = _reduce_order(contraction)
     for lane in _lanes(contraction, turnable):
         summed, row = lane in contraction.reduction, contraction.row(lane)
         free = [
@@ -176,17 +176,19 @@ def _tiles(model: Model, turnable: Sequence[str]) -> Iterator[Schedule]:
             most = (target.registers - 2) // vectors
             for tile in itertools.product(*(_sizes(contraction.extents[index], most) for index in group)):
                 if prod(tile) <= most and 1 not in tile:
-                    yield from _fitting(model, Schedule(lane, vectors, dict(zip(group, tile, strict=True))))
+                    tiles = dict(zip(group, tile, strict=True))
+                    yield from _fitting(model, Schedule(lane, vectors, tiles, reduce=reduce, parallel=0))
 
 
 def _fitting(model: Model, tile: Schedule) -> Iterator[Schedule]:
     """The tile if it fits into the registers; with several partial sums where accumulators are few."""
+    sums = tile.vectors * prod(tile.tiles.values())
     for partial in (1, 2, 4):
-        body = model.body(tile.lane, tile.vectors, tile.tiles, partial)
-        if (partial == 1 and body.sums == 1) or (
-            body.held <= model.target.registers and (partial == 1 or body.sums * partial <= 16)
-        ):
-            yield replace(tile, parallel=0, unroll=partial, partial=partial)
+        if partial > 1 and sums * partial > 16:
+            break
+        held = model.body(tile.lane, tile.vectors, tile.tiles, partial).held
+        if held <= model.target.registers or sums == partial == 1:
+            yield tile if partial == 1 else replace(tile, unroll=partial, partial=partial)
 
 
 def _lanes(contraction: Contraction, turnable: Sequence[str]) -> list[str]:
