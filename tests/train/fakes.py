@@ -199,7 +199,7 @@ def run_fake(
         predict=lambda x: step.model.logits(x),
         refresh=lambda: None,
         loss_value=cross_entropy,
-        target=lambda labels: labels,
+        target=lambda images, labels: labels,
         batches=lambda dataset, epoch, start: batches(BATCH, dataset, epoch, start),
     )
     plan = Plan(

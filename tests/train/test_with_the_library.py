@@ -102,10 +102,10 @@ def test_training_gives_back_threads_and_memory(digits: Any, monkeypatch: pytest
         close = kind.close
         monkeypatch.setattr(kind, "close", lambda self, close=close: closed.append(type(self).__name__) or close(self))
     train(digits)
-    assert closed == ["TrainingStep", "Inference"]
+    assert closed == ["Inference", "TrainingStep"]
     with pytest.raises(ConfigError):
         train(digits, checkpoint_every="often")
-    assert closed == ["TrainingStep", "Inference"] * 2
+    assert closed == ["Inference", "TrainingStep"] * 2
 
 
 class Until:
