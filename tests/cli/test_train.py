@@ -239,6 +239,7 @@ def test_teachers_that_cannot_teach_are_explained(pellucid: Command, pictures: P
         ("digits", tmp_path / "a", "was trained on data with other classes, "),
         (pictures, tmp_path, "holds no run"),
         (pictures, tmp_path / "none", "does not exist"),
+        (pictures, f"{tmp_path / 'a'},", "a folder is missing at a comma"),
     ):
         done = pellucid("train", data, *QUICK, "--teacher", source, "--out", tmp_path / "b")
         done.failed_with(2, phrase)

@@ -203,8 +203,11 @@ def start_from(model: Any, init: str | None) -> None:
 
 
 def folders(teacher: str) -> list[Path]:
-    """The run folders that the setting names."""
-    return [Path(name.strip()) for name in teacher.split(",")]
+    """The run folders that the setting names; UsageError for a name left empty."""
+    names = [name.strip() for name in teacher.split(",")]
+    if not all(names):
+        raise UsageError(f"--teacher {teacher!r}: a folder is missing at a comma.")
+    return [Path(name) for name in names]
 
 
 def load_teachers(teacher: str | None, splits: Any) -> list[Any]:
