@@ -69,7 +69,10 @@ def test_confusion(count: int) -> None:
 
 @pytest.mark.parametrize("worst", [0, 1, 5, 16])
 def test_worst(worst: int) -> None:
-    opened(plots.draw_worst(make_dataset(20, 0), evaluation(["a", "b", "c"], worst)))
+    image = opened(plots.draw_worst(make_dataset(20, 0), evaluation(["a", "b", "c"], worst)))
+    rows = -(-worst // 4)
+    assert image.height > 200 * max(rows, 1)
+    assert len(image.convert("RGB").getcolors(1 << 20) or []) > 1, "something is drawn"
 
 
 @pytest.mark.parametrize("name", ["$x^$", "\x00\x1b[31m", "x" * 300, "고양이", "گربه", "", "<script>", "a\nb"])

@@ -40,12 +40,7 @@ def assemble(
 ) -> tuple[Machinery, optim.Optimizer, losses.Loss]:
     """Compile the training step; return the parts, and the optimiser and loss as objects."""
     loss_function = losses.get(loss)
-    if optimizer is None:
-        optimizer = optim.SGD(lr=DEFAULT_LEARNING_RATE, momentum=DEFAULT_MOMENTUM)
-    elif isinstance(optimizer, str):
-        optimizer = optim.get(optimizer)
-    if not isinstance(optimizer, optim.Optimizer):
-        raise ConfigError(f"optimizer must be one of pellucid.optim, such as SGD(lr=0.05), but is {optimizer!r}.")
+    optimizer = _optimizer(optimizer)
     _initialise(model, seed)
     shape = tuple(splits.train.image(0).shape)
     step = compile_training(
@@ -121,6 +116,17 @@ def evaluate(
 def _mirrored(predict: Predict, images: Array) -> Array:
     """The mean of the outputs for the images and for their mirror images, left and right exchanged."""
     return (predict(images) + predict(np.ascontiguousarray(images[..., ::-1]))) / 2
+
+
+def _optimizer(optimizer: Any) -> optim.Optimizer:
+    """An optimiser as it is, by its name, or the usual one for None."""
+    if optimizer is None:
+        return optim.SGD(lr=DEFAULT_LEARNING_RATE, momentum=DEFAULT_MOMENTUM)
+    if isinstance(optimizer, str):
+        return optim.get(optimizer)
+    if not isinstance(optimizer, optim.Optimizer):
+        raise ConfigError(f"optimizer must be one of pellucid.optim, such as SGD(lr=0.05), but is {optimizer!r}.")
+    return optimizer
 
 
 def _initialise(model: Any, seed: int) -> None:
